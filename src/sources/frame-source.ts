@@ -1,0 +1,72 @@
+import type { Plane, SampleType, Size } from '../plane.js'
+
+/** A point in the coordinate system of the stage, in micrometres. */
+export interface StagePosition {
+  readonly xUm: number
+  readonly yUm: number
+}
+
+/** One camera exposure, known without reading a pixel. */
+export interface Frame {
+  /** The number in the frame's name; gaps keep their numbers. */
+  readonly index: number
+  /** Where the centre of the first pixel lies: stage position + pixel size × camera ROI origin, µm. */
+  readonly position: StagePosition
+  /** What the stage reported, µm. */
+  readonly stagePosition: StagePosition
+  /** 0-based, from the metadata; a reader's own time axis is 0 unless the format knows better. */
+  readonly channel: number
+  readonly zPlane: number
+  readonly timePoint: number
+}
+
+/** Everything known of an acquisition without reading a pixel. */
+export interface FrameSeries {
+  /** Short name to show and to log, e.g. `well_A1`. */
+  readonly name: string
+  /** In order of `index`. Includes frames before `dataStartsAt`. */
+  readonly frames: readonly Frame[]
+  /** Frames with a smaller index were taken before the stage was in place and are not placed. */
+  readonly dataStartsAt: number
+  readonly frameSize: Size
+  readonly sampleType: SampleType
+  /** Undefined where the metadata does not say; a build then needs `--pixel-size`. */
+  readonly pixelSizeUm: { readonly x: number; readonly y: number } | undefined
+  readonly channels: readonly { readonly name: string }[]
+  readonly zPlanes: number
+  /** Counts of a dark frame, subtracted before blending. */
+  readonly darkLevel: number
+  /** Name of the well as the metadata has it, if it has one. */
+  readonly well: string | undefined
+  /** The camera ROI's origin in sensor pixels, already in `Frame.position`. */
+  readonly cameraRoi: { readonly x: number; readonly y: number }
+  /** Whether the acquisition has ended. */
+  readonly complete: boolean
+  /** Things a user should know, one sentence each: gaps, missing files, ignored keys. */
+  readonly problems: readonly string[]
+  /** What the metadata says, for `tilestage info`; never used for arithmetic. */
+  readonly metadata: Readonly<Record<string, unknown>>
+  /** Changes whenever the bytes behind the series change. */
+  readonly fingerprint: string
+}
+
+/** An opened acquisition. */
+export interface FrameSource {
+  /** Path or URL as the user would type it; every error quotes it. */
+  readonly url: string
+  /** Name of the format for people, e.g. `PYME series`. */
+  readonly format: string
+  readonly series: FrameSeries
+  /**
+   * Read one frame.
+   *
+   * @param index the frame's number, as in `Frame.index`.
+   * @returns a plane of exactly `series.frameSize` and `series.sampleType`, in camera counts. The caller may keep it
+   *   but not change it.
+   * @throws {RangeError} no such frame. @throws {CorruptDataError | UnsupportedDataError | NotFoundError |
+   *   SourceUnavailableError} the frame cannot be read; the message names its file.
+   */
+  readFrame(index: number, options?: { readonly signal?: AbortSignal }): Promise<Plane>
+  /** Free what is held; calling it twice is fine. */
+  close(): Promise<void>
+}
