@@ -1,0 +1,146 @@
+import type { Rect } from '../plane.js'
+import { gridOf, levelSize, type MosaicGeometry, rectAtLevel, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
+
+/** Which pixels of a pyramid were imaged. Known from rectangles or files, never guessed from sample values. */
+export interface Coverage {
+  /** Box around everything covered, level-0 px; undefined where nothing is. */
+  readonly bounds: Rect | undefined
+  /** Whether the tile holds a covered pixel, and so must exist on disk. */
+  hasTile(address: TileAddress): boolean
+  /**
+   * One byte a pixel of a whole tile, row-major, 1 = covered; pixels beyond the array are not covered.
+   * @returns undefined where all of the tile is covered.
+   */
+  tileMask(address: TileAddress): Uint8Array | undefined
+  /** Run lengths over the tiles of a level in row-major order: empty, present, empty, … (the first may be 0). */
+  tileRuns(level: number): number[]
+}
+
+/** Run lengths of a row-major 0/1 array, starting with a run of zeros. */
+export function runLengths(present: Uint8Array): number[] {
+  const runs: number[] = []
+  let value = 0
+  let start = 0
+  for (let i = 0; i <= present.length; i++) {
+    if (i < present.length && present[i] === value) continue
+    runs.push(i - start)
+    start = i
+    value ^= 1
+  }
+  return runs
+}
+
+/**
+ * Coverage by the rectangles of frames: at level n a rectangle covers [⌊x0/2ⁿ⌋, ⌈x1/2ⁿ⌉).
+ *
+ * Rectangles are found through buckets of `SHARD_SIZE` level-0 pixels, so a tile of a plate with 100,000 frames looks
+ * at the few that touch it.
+ */
+export class FrameCoverage implements Coverage {
+  /** Box around all rectangles that were given, removed ones included. */
+  readonly bounds: Rect | undefined
+  readonly #geometry: MosaicGeometry
+  readonly #rects: readonly Rect[]
+  readonly #buckets = new Map<number, number[]>()
+  readonly #removed = new Set<number>()
+  readonly #bucketColumns: number
+
+  /** @param rects level-0 px, inside the mosaic, in series order. */
+  constructor(geometry: MosaicGeometry, rects: readonly Rect[]) {
+    this.#geometry = geometry
+    this.#rects = rects
+    this.#bucketColumns = Math.ceil(geometry.size.width / SHARD_SIZE)
+    let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity]
+    rects.forEach((rect, i) => {
+      x0 = Math.min(x0, rect.x0)
+      y0 = Math.min(y0, rect.y0)
+      x1 = Math.max(x1, rect.x1)
+      y1 = Math.max(y1, rect.y1)
+      for (const key of this.#bucketKeys(rect)) {
+        const bucket = this.#buckets.get(key)
+        if (bucket) bucket.push(i)
+        else this.#buckets.set(key, [i])
+      }
+    })
+    this.bounds = rects.length > 0 ? { x0, y0, x1, y1 } : undefined
+  }
+
+  /** Take a rectangle out again: its frame could not be read. */
+  remove(index: number): void {
+    this.#removed.add(index)
+  }
+
+  /** Indices (ascending) of the rectangles that touch `region`, given in px of `level`. */
+  touching(level: number, region: Rect): number[] {
+    const scale = 2 ** level
+    const area = { x0: region.x0 * scale, y0: region.y0 * scale, x1: region.x1 * scale, y1: region.y1 * scale }
+    const touches = (i: number): boolean => {
+      if (this.#removed.has(i)) return false
+      const rect = this.#rects[i]
+      return rect.x0 < area.x1 && rect.x1 > area.x0 && rect.y0 < area.y1 && rect.y1 > area.y0
+    }
+    const bucketCount = ((area.x1 - area.x0) / SHARD_SIZE + 1) * ((area.y1 - area.y0) / SHARD_SIZE + 1)
+    // A coarse tile spans more buckets than there are frames: then look at every frame once.
+    if (bucketCount > this.#rects.length) return [...this.#rects.keys()].filter(touches)
+    const found = new Set<number>()
+    for (const key of this.#bucketKeys(area)) for (const i of this.#buckets.get(key) ?? []) if (touches(i)) found.add(i)
+    return [...found].sort((a, b) => a - b)
+  }
+
+  /** Set the bytes of `mask` (row-major, `region` in px of `level`) to 1 where a rectangle lies. */
+  fillMask(level: number, region: Rect, mask: Uint8Array): void {
+    const width = region.x1 - region.x0
+    for (const i of this.touching(level, region)) {
+      const rect = rectAtLevel(this.#rects[i], level)
+      const x0 = Math.max(rect.x0, region.x0) - region.x0
+      const x1 = Math.min(rect.x1, region.x1) - region.x0
+      const y1 = Math.min(rect.y1, region.y1) - region.y0
+      for (let y = Math.max(rect.y0, region.y0) - region.y0; y < y1; y++) mask.fill(1, y * width + x0, y * width + x1)
+    }
+  }
+
+  hasTile(address: TileAddress): boolean {
+    return this.touching(address.level, this.#tileRegion(address)).length > 0
+  }
+
+  tileMask(address: TileAddress): Uint8Array | undefined {
+    const { tileSize } = this.#geometry
+    const mask = new Uint8Array(tileSize * tileSize)
+    this.fillMask(address.level, this.#tileRegion(address), mask)
+    return mask.includes(0) ? mask : undefined
+  }
+
+  tileRuns(level: number): number[] {
+    const { tileSize } = this.#geometry
+    const { columns, rows } = gridOf(this.#geometry, level)
+    const present = new Uint8Array(columns * rows)
+    for (const [i, whole] of this.#rects.entries()) {
+      if (this.#removed.has(i)) continue
+      const rect = rectAtLevel(whole, level)
+      const first = Math.floor(rect.x0 / tileSize)
+      const last = Math.floor((rect.x1 - 1) / tileSize)
+      for (let row = Math.floor(rect.y0 / tileSize); row <= Math.floor((rect.y1 - 1) / tileSize); row++) {
+        present.fill(1, row * columns + first, row * columns + last + 1)
+      }
+    }
+    return runLengths(present)
+  }
+
+  #tileRegion({ column, row }: TileAddress): Rect {
+    const { tileSize } = this.#geometry
+    const x0 = column * tileSize
+    const y0 = row * tileSize
+    return { x0, y0, x1: x0 + tileSize, y1: y0 + tileSize }
+  }
+
+  *#bucketKeys(area: Rect): Generator<number> {
+    const { width, height } = levelSize(this.#geometry, 0)
+    const lastColumn = Math.floor((Math.min(area.x1, width) - 1) / SHARD_SIZE)
+    const lastRow = Math.floor((Math.min(area.y1, height) - 1) / SHARD_SIZE)
+    for (let row = Math.floor(Math.max(area.y0, 0) / SHARD_SIZE); row <= lastRow; row++) {
+      for (let column = Math.floor(Math.max(area.x0, 0) / SHARD_SIZE); column <= lastColumn; column++) {
+        yield row * this.#bucketColumns + column
+      }
+    }
+  }
+}

@@ -1,0 +1,311 @@
+import { UnsupportedDataError } from '../errors.js'
+import { commonSampleType, type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
+import type { FrameSeries } from '../sources/frame-source.js'
+import type { BuildSettings } from './build-settings.js'
+import { countLevels, MAX_MOSAIC_EDGE, type MosaicGeometry, roundHalfEven } from './mosaic-geometry.js'
+import type { Channel, MosaicSelection } from './pyramid.js'
+import { nameWells } from './wells.js'
+
+/** A series and where it was found. */
+export interface LocatedSeries {
+  readonly url: string
+  readonly series: FrameSeries
+}
+
+/** One frame's place in the mosaic. */
+export interface PlacedFrame {
+  /** Index into the series of the build. */
+  readonly series: number
+  /** The frame's number in its series. */
+  readonly index: number
+  /** µm of the centre of its first pixel after `--stage-sign`, and what the stage reported. */
+  readonly positionUm: { readonly x: number; readonly y: number }
+  readonly stageUm: { readonly x: number; readonly y: number }
+  /** Level-0 px. */
+  readonly rect: Rect
+  readonly selection: MosaicSelection
+  readonly well: string
+}
+
+/** Where every frame goes and what the pyramid is like: plain data, made without reading a pixel. */
+export interface Placement {
+  readonly geometry: MosaicGeometry
+  /** In series order, then by frame number. */
+  readonly frames: readonly PlacedFrame[]
+  readonly sampleType: SampleType
+  readonly pedestal: number
+  readonly channels: readonly Channel[]
+  readonly zPlanes: number
+  readonly timePoints: number
+  /** Dark level of every series, counts; NaN where `--dark` names a plane. */
+  readonly darkLevels: readonly number[]
+  /** What the user should know, one sentence each. */
+  readonly warnings: readonly string[]
+}
+
+interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+/** Pixel sizes that differ by more than this are refused, by more than the second named. */
+const PIXEL_SIZE_REFUSED = 1e-3
+const PIXEL_SIZE_NAMED = 1e-5
+
+/**
+ * Place the frames of several series in one mosaic.
+ *
+ * Pixel offset = round half to even((position − origin) / pixel size); the origin is the smallest x and y of the
+ * placed frames. Under the `pyme` blend offsets come from raw stage positions, the minimum runs over all frames, and
+ * the first series' camera ROI enters the written origin only.
+ *
+ * @throws {UnsupportedDataError} the series do not fit together; the sentence says which flag helps.
+ */
+export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSettings): Placement {
+  const warnings: string[] = []
+  const pixelSizeUm = commonPixelSize(sources, settings, warnings)
+  const turned = settings.orientation.rotate === 90 || settings.orientation.rotate === 270
+  const mosaicPixel = turned ? { x: pixelSizeUm.y, y: pixelSizeUm.x } : pixelSizeUm
+  const { lattice, originUm } = originOf(sources, settings, pixelSizeUm)
+  const pyme = settings.blend === 'pyme'
+
+  const placed = sources.flatMap(({ url, series }, number) => {
+    const size: Size = turned ? { width: series.frameSize.height, height: series.frameSize.width } : series.frameSize
+    const frames = series.frames.filter(frame => frame.index >= series.dataStartsAt)
+    if (frames.length === 0)
+      warnings.push(`${url} has no frame from Protocol.DataStartsAt (${series.dataStartsAt}) on and adds nothing.`)
+    return frames.map(frame => {
+      const { position, stage } = turnedPositions(frame, settings)
+      const at = pyme ? stage : position
+      const x0 = roundHalfEven((at.x - lattice.x) / mosaicPixel.x)
+      const y0 = roundHalfEven((at.y - lattice.y) / mosaicPixel.y)
+      return {
+        series: number,
+        index: frame.index,
+        positionUm: position,
+        stageUm: stage,
+        rect: { x0, y0, x1: x0 + size.width, y1: y0 + size.height },
+        selection: selectionOf(frame, number, settings),
+      }
+    })
+  })
+  if (placed.length === 0)
+    throw new UnsupportedDataError(`There is no frame to place in ${list(sources.map(({ url }) => url))}.`)
+  const size = mosaicSize(
+    placed.map(({ rect }) => rect),
+    sources,
+    settings,
+  )
+  const located = sources.map(({ url, series }) => ({ name: series.name, path: url, well: series.well }))
+  const wells = nameWells(located, placed, mosaicPixel)
+  if (wells.pitchUm !== undefined) {
+    warnings.push(
+      `Wells are named from positions on a ${wells.pitchUm / 1000} mm lattice; A1 is the one at the smallest x and y.`,
+    )
+  }
+  refuseAccidentalOverlap(placed, sources, settings)
+  const darkLevels = sources.map(({ series }) => darkLevelOf(series, settings))
+  const sampleType = settings.sampleType ?? commonSampleType(sources.map(({ series }) => series.sampleType))
+  if (
+    settings.sampleType === undefined &&
+    sampleType === 'float64' &&
+    sources.some(({ series }) => series.sampleType !== 'float64')
+  ) {
+    warnings.push('The series mix sample types that only float64 holds exactly; --dtype stores a smaller one.')
+  }
+  const { integer, min } = SAMPLE_TYPES[sampleType]
+  return {
+    geometry: {
+      originUm,
+      pixelSizeUm: mosaicPixel,
+      size,
+      tileSize: settings.tileSize,
+      levelCount: countLevels(size, settings.tileSize),
+    },
+    frames: placed.map((frame, i) => ({ ...frame, well: wells.names[i] })),
+    sampleType,
+    pedestal: integer && min === 0 ? (Number.isNaN(darkLevels[0]) ? meanOf(settings.dark) : darkLevels[0]) : 0,
+    channels: channelsOf(sources, settings),
+    zPlanes: Math.max(...sources.map(({ series }) => series.zPlanes)),
+    timePoints: settings.join.kind === 'time' ? sources.length : 1,
+    darkLevels,
+    warnings,
+  }
+}
+
+function commonPixelSize(sources: readonly LocatedSeries[], settings: BuildSettings, warnings: string[]): Point {
+  if (settings.pixelSizeUm) return settings.pixelSizeUm
+  const sizes = sources.map(({ url, series }) => {
+    if (!series.pixelSizeUm) {
+      throw new UnsupportedDataError(
+        `${url} does not say how large a pixel is (voxelsize.x, voxelsize.y in µm); give it with --pixel-size.`,
+        { url },
+      )
+    }
+    return series.pixelSizeUm
+  })
+  const [first] = sizes
+  sizes.forEach((size, i) => {
+    const difference = Math.max(Math.abs(size.x / first.x - 1), Math.abs(size.y / first.y - 1))
+    const both = `${sources[i].url} has pixels of ${size.x} × ${size.y} µm where ${sources[0].url} has ${first.x} × ${first.y} µm`
+    if (difference > PIXEL_SIZE_REFUSED) {
+      throw new UnsupportedDataError(
+        `${both}; they cannot share one mosaic. Build them apart, or say which is right with --pixel-size.`,
+        { url: sources[i].url },
+      )
+    }
+    if (difference > PIXEL_SIZE_NAMED) warnings.push(`${both}; ${first.x} × ${first.y} µm is used.`)
+  })
+  return first
+}
+
+/**
+ * The position that mosaic pixel (0, 0) is placed at (`lattice`) and the one that is written down (`originUm`). They
+ * differ under the `pyme` blend only, where offsets leave the camera ROI out.
+ */
+function originOf(
+  sources: readonly LocatedSeries[],
+  settings: BuildSettings,
+  pixelSizeUm: Point,
+): { lattice: Point; originUm: Point } {
+  const pyme = settings.blend === 'pyme'
+  const points = sources.flatMap(({ series }) =>
+    series.frames
+      .filter(frame => pyme || frame.index >= series.dataStartsAt)
+      .map(frame => {
+        const { position, stage } = turnedPositions(frame, settings)
+        return pyme ? stage : position
+      }),
+  )
+  const least = points.reduce((a, b) => ({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) }), {
+    x: Infinity,
+    y: Infinity,
+  })
+  const roi = sources[0].series.cameraRoi
+  const shift = pyme ? { x: roi.x * pixelSizeUm.x, y: roi.y * pixelSizeUm.y } : { x: 0, y: 0 }
+  const originUm = settings.originUm ?? { x: least.x + shift.x, y: least.y + shift.y }
+  return { lattice: { x: originUm.x - shift.x, y: originUm.y - shift.y }, originUm }
+}
+
+function turnedPositions(
+  frame: FrameSeries['frames'][number],
+  { stageSign }: BuildSettings,
+): { position: Point; stage: Point } {
+  const stage = { x: stageSign.x * frame.stagePosition.xUm, y: stageSign.y * frame.stagePosition.yUm }
+  // The camera's part of a position lies along the image axes and does not turn with the stage.
+  return {
+    stage,
+    position: {
+      x: stage.x + (frame.position.xUm - frame.stagePosition.xUm),
+      y: stage.y + (frame.position.yUm - frame.stagePosition.yUm),
+    },
+  }
+}
+
+function selectionOf(frame: FrameSeries['frames'][number], series: number, { join }: BuildSettings): MosaicSelection {
+  const { zPlane } = frame
+  if (join.kind === 'time') return { channel: frame.channel, zPlane, timePoint: series }
+  if (join.kind === 'channels') {
+    return { channel: [...new Set(join.names)].indexOf(join.names[series]), zPlane, timePoint: frame.timePoint }
+  }
+  return { channel: frame.channel, zPlane, timePoint: frame.timePoint }
+}
+
+function channelsOf(sources: readonly LocatedSeries[], { join }: BuildSettings): Channel[] {
+  if (join.kind === 'channels') {
+    const several = sources.find(({ series }) => series.channels.length > 1)
+    if (several)
+      throw new UnsupportedDataError(
+        `${several.url} holds ${several.series.channels.length} channels already; --channel is for series of one channel.`,
+      )
+    return [...new Set(join.names)].map(name => ({ name, color: undefined }))
+  }
+  const most = sources.reduce((a, b) => (b.series.channels.length > a.series.channels.length ? b : a))
+  return most.series.channels.map(({ name }) => ({ name, color: undefined }))
+}
+
+function darkLevelOf(series: FrameSeries, { dark }: BuildSettings): number {
+  if (dark === undefined) return series.darkLevel
+  return typeof dark === 'number' ? dark : Number.NaN
+}
+
+function meanOf(dark: BuildSettings['dark']): number {
+  if (dark === undefined || typeof dark === 'number') return dark ?? 0
+  let sum = 0
+  for (const value of dark.samples) sum += value
+  return sum / dark.samples.length
+}
+
+function mosaicSize(rects: readonly Rect[], sources: readonly LocatedSeries[], { originUm }: BuildSettings): Size {
+  const [left, top] = [Math.min(...ends(rects, 'x0')), Math.min(...ends(rects, 'y0'))]
+  const size = { width: Math.max(...ends(rects, 'x1')), height: Math.max(...ends(rects, 'y1')) }
+  if (left < 0 || top < 0) {
+    throw new UnsupportedDataError(
+      `--origin ${originUm?.x},${originUm?.y} lies right of or below the first frame by ${Math.max(-left, 0)} and ${Math.max(-top, 0)} px; nothing can be placed left of or above the origin.`,
+    )
+  }
+  if (!(size.width <= MAX_MOSAIC_EDGE && size.height <= MAX_MOSAIC_EDGE)) {
+    throw new UnsupportedDataError(
+      `The frames of ${list(sources.map(({ url }) => url))} lie ${size.width} × ${size.height} px apart, more than the ${MAX_MOSAIC_EDGE} px that a mosaic may measure; look at the positions and the pixel size.`,
+    )
+  }
+  return size
+}
+
+/** In blocks: `Math.min(...values)` takes no 100,000 arguments. */
+function ends(rects: readonly Rect[], key: keyof Rect): number[] {
+  const blocks: number[] = []
+  const edge = key === 'x0' || key === 'y0' ? Math.min : Math.max
+  for (let i = 0; i < rects.length; i += 1000) blocks.push(edge(...rects.slice(i, i + 1000).map(rect => rect[key])))
+  return blocks
+}
+
+/** Cells along a frame's edge when areas are compared. */
+const AREA_CELLS = 2
+
+/**
+ * Two series over more than half of the same area are a mistake until somebody says how they relate: blending them
+ * would average channels or time points.
+ */
+function refuseAccidentalOverlap(
+  frames: readonly Pick<PlacedFrame, 'series' | 'rect' | 'selection'>[],
+  sources: readonly LocatedSeries[],
+  { join }: BuildSettings,
+): void {
+  if (join.kind === 'merge' || sources.length < 2) return
+  const { rect: first } = frames[0]
+  const edge = Math.max(1, Math.min(first.x1 - first.x0, first.y1 - first.y0) / AREA_CELLS)
+  const columns = Math.ceil(MAX_MOSAIC_EDGE / edge)
+  const planes = new Map<string, Map<number, number[]>>()
+  const areas = new Array<number>(sources.length).fill(0)
+  const shared = new Map<number, number>()
+  for (const { series, rect, selection } of frames) {
+    const plane = `${selection.channel},${selection.zPlane},${selection.timePoint}`
+    const cells = planes.get(plane) ?? new Map<number, number[]>()
+    planes.set(plane, cells)
+    for (let y = Math.round(rect.y0 / edge); y < Math.round(rect.y1 / edge); y++) {
+      for (let x = Math.round(rect.x0 / edge); x < Math.round(rect.x1 / edge); x++) {
+        const owners = cells.get(y * columns + x) ?? []
+        if (owners.includes(series)) continue
+        // Frames come in series order, so the pair (owner, series) is always the same way round.
+        for (const owner of owners)
+          shared.set(owner * sources.length + series, (shared.get(owner * sources.length + series) ?? 0) + 1)
+        cells.set(y * columns + x, [...owners, series])
+        areas[series]++
+      }
+    }
+  }
+  for (const [pair, count] of shared) {
+    const [a, b] = [Math.floor(pair / sources.length), pair % sources.length]
+    if (count <= 0.5 * Math.min(areas[a], areas[b])) continue
+    throw new UnsupportedDataError(
+      `${sources[a].url} and ${sources[b].url} cover the same area and nothing says how they relate; give --channel NAME=GLOB for each channel, --as time for a time series, or --merge to blend them.`,
+    )
+  }
+}
+
+/** `a, b and 3 more` */
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 2).join(', ')
+  return names.length > 2 ? `${shown} and ${names.length - 2} more` : shown
+}
