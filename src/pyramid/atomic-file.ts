@@ -1,0 +1,25 @@
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fromSystemError } from '../errors.js'
+
+/**
+ * Write a whole file, its folder made if need be, under a temporary name, then rename it: readers see the old file or the new one, never a part.
+ *
+ * @throws {SourceUnavailableError} the disk is full, read-only or failing; nothing is left behind.
+ */
+export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    const file = await open(temporary, 'w')
+    try {
+      await file.writeFile(bytes)
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw fromSystemError(error, path)
+  }
+}

@@ -1,0 +1,92 @@
+import { CorruptDataError } from '../errors.js'
+import type { Rect } from '../plane.js'
+import type { PlacedFrame } from './placement.js'
+import type { MosaicSelection } from './pyramid.js'
+import type { PyramidRecord } from './pyramid-record.js'
+
+/** One frame of a finished pyramid. */
+export interface PlacementRow {
+  readonly series: number
+  readonly frame: number
+  readonly rect: Rect
+  readonly selection: MosaicSelection
+  readonly used: boolean
+  /** Why it was skipped. */
+  readonly reason: string | undefined
+}
+
+interface Columns {
+  readonly series: number[]
+  readonly frame: number[]
+  readonly xUm: number[]
+  readonly yUm: number[]
+  readonly stageXUm: number[]
+  readonly stageYUm: number[]
+  readonly xPx: number[]
+  readonly yPx: number[]
+  readonly channel: number[]
+  readonly zPlane: number[]
+  readonly timePoint: number[]
+  readonly well: string[]
+  readonly used: (0 | 1)[]
+}
+
+/** The placement table as it is written: one array per column, one entry per frame, and why frames were skipped. */
+interface PlacementDocument {
+  readonly formatVersion: 1
+  readonly columns: Columns
+  /** Row number to reason. */
+  readonly skipped: Record<string, string>
+}
+
+/** @param skipped reason by position in `frames`. */
+export function writePlacementTable(frames: readonly PlacedFrame[], skipped: ReadonlyMap<number, string>): string {
+  const document: PlacementDocument = {
+    formatVersion: 1,
+    columns: {
+      series: frames.map(frame => frame.series),
+      frame: frames.map(frame => frame.index),
+      xUm: frames.map(frame => frame.positionUm.x),
+      yUm: frames.map(frame => frame.positionUm.y),
+      stageXUm: frames.map(frame => frame.stageUm.x),
+      stageYUm: frames.map(frame => frame.stageUm.y),
+      xPx: frames.map(frame => frame.rect.x0),
+      yPx: frames.map(frame => frame.rect.y0),
+      channel: frames.map(frame => frame.selection.channel),
+      zPlane: frames.map(frame => frame.selection.zPlane),
+      timePoint: frames.map(frame => frame.selection.timePoint),
+      well: frames.map(frame => frame.well),
+      used: frames.map((_, i) => (skipped.has(i) ? 0 : 1)),
+    },
+    skipped: Object.fromEntries(skipped),
+  }
+  return JSON.stringify(document)
+}
+
+/**
+ * @param record of the same pyramid: rectangles take their size from its series.
+ * @throws {CorruptDataError} columns of different lengths, or frames outside the mosaic.
+ */
+export function readPlacementTable(text: string, record: PyramidRecord, url: string): PlacementRow[] {
+  const wrong = (row: number): CorruptDataError =>
+    new CorruptDataError(`${url} is damaged: row ${row} of the placement table makes no sense.`, { url })
+  const { columns, skipped } = JSON.parse(text) as PlacementDocument
+  const lengths = new Set(Object.values(columns).map((column: unknown) => (Array.isArray(column) ? column.length : -1)))
+  if (lengths.size !== 1 || lengths.has(-1)) throw wrong(0)
+  return columns.series.map((number, i) => {
+    const series = record.series[number]
+    const [x0, y0] = [columns.xPx[i], columns.yPx[i]]
+    if (!series || !Number.isInteger(x0) || !Number.isInteger(y0)) throw wrong(i)
+    const rect = { x0, y0, x1: x0 + series.width, y1: y0 + series.height }
+    if (!(x0 >= 0 && y0 >= 0 && rect.x1 <= record.size.width && rect.y1 <= record.size.height)) throw wrong(i)
+    const selection = { channel: columns.channel[i], zPlane: columns.zPlane[i], timePoint: columns.timePoint[i] }
+    return {
+      series: number,
+      frame: columns.frame[i],
+      rect,
+      selection,
+      used: columns.used[i] === 1,
+      reason: skipped?.[i],
+    }
+  })
+}

@@ -1,0 +1,232 @@
+import { createHash } from 'node:crypto'
+import { CorruptDataError, UnsupportedDataError } from '../errors.js'
+import { type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
+import { TILE_SIZES } from './build-settings.js'
+import type { ContrastWindow } from './histogram.js'
+import { countLevels, levelSize, MAX_MOSAIC_EDGE, type MosaicGeometry, SHARD_SIZE } from './mosaic-geometry.js'
+
+/** What we keep under `attributes.tilestage` of the root `zarr.json`; docs/pyramid-format.md describes every field. */
+export interface PyramidRecord {
+  readonly formatVersion: 1
+  readonly software: string
+  /** UUID of the pyramid; kept when it is built anew in its place. */
+  readonly id: string
+  /** 8 hex digits, new for every build. */
+  readonly revision: string
+  readonly complete: boolean
+  /** ISO 8601. */
+  readonly created: string
+  /** Of the series and settings it is built from. */
+  readonly fingerprint: string
+  readonly sampleType: SampleType
+  readonly pedestal: number
+  readonly originUm: { readonly x: number; readonly y: number }
+  readonly pixelSizeUm: { readonly x: number; readonly y: number }
+  readonly size: Size
+  readonly tileSize: number
+  readonly levelCount: number
+  readonly channels: readonly { readonly name: string; readonly color: string | null }[]
+  readonly zPlanes: number
+  readonly timePoints: number
+  readonly wells: readonly ({ readonly name: string; readonly frames: number } & Rect)[]
+  readonly series: readonly SeriesRecord[]
+  /** The settings of the build, as the command line names them. */
+  readonly settings: Readonly<Record<string, unknown>>
+  readonly frames: { readonly used: number; readonly skipped: number }
+  /** How many samples did not fit the stored type. */
+  readonly clippedSamples: number
+  readonly warnings: readonly string[]
+  /** Wall time of the build, s. */
+  readonly seconds: number
+  /** Side files and the crc32c of their bytes, 8 hex digits; only a complete pyramid names them. */
+  readonly placement?: SideFile
+  readonly histograms?: SideFile
+}
+
+export interface SeriesRecord extends Size {
+  readonly name: string
+  readonly url: string
+  readonly fingerprint: string
+  readonly frames: number
+  readonly dataStartsAt: number
+  /** Counts; null where `--dark` named a plane. */
+  readonly darkLevel: number | null
+}
+
+export interface SideFile {
+  readonly path: string
+  readonly crc32c: string
+}
+
+export const ROOT_FILE = 'zarr.json'
+export const PLACEMENT_FILE = 'tilestage/placement.json'
+export const HISTOGRAMS_FILE = 'tilestage/histograms.json'
+
+export function geometryOf(record: PyramidRecord): MosaicGeometry {
+  const { originUm, pixelSizeUm, size, tileSize, levelCount } = record
+  return { originUm, pixelSizeUm, size, tileSize, levelCount }
+}
+
+/** Changes whenever a sample may have changed; ends in the level count. */
+export function versionOf({ id, revision, complete, levelCount }: PyramidRecord): string {
+  return `${createHash('sha256').update(`${id} ${revision} ${complete}`).digest('hex').slice(0, 8)}.${levelCount}`
+}
+
+/** Path of a shard below the pyramid's folder: `level/c/t/channel/z/row/column`. */
+export function shardPath(
+  level: number,
+  plane: { readonly timePoint: number; readonly channel: number; readonly zPlane: number },
+  row: number,
+  column: number,
+): string {
+  return `${level}/c/${plane.timePoint}/${plane.channel}/${plane.zPlane}/${row}/${column}`
+}
+
+const OME_VERSION = '0.5'
+const CHANNEL_COLORS = ['FFFFFF', '3D9BFF', 'FF9A1F', 'F5EA6B', 'D84040', '80D8FF']
+
+/** The root `zarr.json`: an OME-Zarr 0.5 multiscales group with our record beside it. */
+export function rootDocument(record: PyramidRecord, name: string, windows: readonly ContrastWindow[]): unknown {
+  const { pixelSizeUm, originUm, levelCount, channels, sampleType } = record
+  const { integer, min, max } = SAMPLE_TYPES[sampleType]
+  return {
+    zarr_format: 3,
+    node_type: 'group',
+    attributes: {
+      ome: {
+        version: OME_VERSION,
+        multiscales: [
+          {
+            name,
+            type: 'mean of covered pixels',
+            axes: [
+              { name: 't', type: 'time' },
+              { name: 'c', type: 'channel' },
+              { name: 'z', type: 'space', unit: 'micrometer' },
+              { name: 'y', type: 'space', unit: 'micrometer' },
+              { name: 'x', type: 'space', unit: 'micrometer' },
+            ],
+            datasets: Array.from({ length: levelCount }, (_, level) => {
+              const scale = 2 ** level
+              // OME places pixel centres: the centre of a coarse pixel lies between those of its children.
+              const shift = (scale - 1) / 2
+              return {
+                path: String(level),
+                coordinateTransformations: [
+                  { type: 'scale', scale: [1, 1, 1, pixelSizeUm.y * scale, pixelSizeUm.x * scale] },
+                  {
+                    type: 'translation',
+                    translation: [0, 0, 0, originUm.y + shift * pixelSizeUm.y, originUm.x + shift * pixelSizeUm.x],
+                  },
+                ],
+              }
+            }),
+          },
+        ],
+        omero: {
+          channels: channels.map((channel, i) => {
+            const window = windows[i] ?? { black: 0, white: integer ? max : 1 }
+            return {
+              label: channel.name,
+              color: channel.color ?? CHANNEL_COLORS[channels.length === 1 ? 0 : (i + 1) % CHANNEL_COLORS.length],
+              active: true,
+              window: {
+                min: integer ? min : Math.min(0, window.black),
+                max: integer ? max : window.white,
+                start: window.black,
+                end: window.white,
+              },
+            }
+          }),
+        },
+      },
+      tilestage: record,
+    },
+  }
+}
+
+/** The `zarr.json` of the array of one level. */
+export function levelDocument(record: PyramidRecord, level: number): unknown {
+  const { sampleType, tileSize, timePoints, channels, zPlanes } = record
+  const { width, height } = levelSize(geometryOf(record), level)
+  const { bytes, integer } = SAMPLE_TYPES[sampleType]
+  return {
+    zarr_format: 3,
+    node_type: 'array',
+    shape: [timePoints, channels.length, zPlanes, height, width],
+    data_type: sampleType,
+    dimension_names: ['t', 'c', 'z', 'y', 'x'],
+    chunk_grid: { name: 'regular', configuration: { chunk_shape: [1, 1, 1, SHARD_SIZE, SHARD_SIZE] } },
+    chunk_key_encoding: { name: 'default', configuration: { separator: '/' } },
+    fill_value: integer ? 0 : 'NaN',
+    codecs: [
+      {
+        name: 'sharding_indexed',
+        configuration: {
+          chunk_shape: [1, 1, 1, tileSize, tileSize],
+          codecs: [
+            bytes === 1 ? { name: 'bytes' } : { name: 'bytes', configuration: { endian: 'little' } },
+            {
+              name: 'blosc',
+              configuration: {
+                cname: 'lz4',
+                clevel: 5,
+                shuffle: bytes === 1 ? 'noshuffle' : 'shuffle',
+                typesize: bytes,
+                blocksize: 0,
+              },
+            },
+            { name: 'crc32c' },
+          ],
+          index_codecs: [{ name: 'bytes', configuration: { endian: 'little' } }, { name: 'crc32c' }],
+          index_location: 'end',
+        },
+      },
+    ],
+    attributes: {},
+  }
+}
+
+/** Planes a pyramid may have along each axis. */
+const MAX_PLANES = 65_536
+
+/**
+ * The record in a root `zarr.json`.
+ *
+ * @returns undefined where the document is no tilestage pyramid (it may be another OME-Zarr).
+ * @throws {UnsupportedDataError} made by a newer version. @throws {CorruptDataError} fields that contradict each other.
+ */
+export function parseRecord(document: unknown, url: string): PyramidRecord | undefined {
+  const record = (document as { attributes?: { tilestage?: PyramidRecord } } | null)?.attributes?.tilestage
+  if (typeof record !== 'object' || record === null) return undefined
+  if (record.formatVersion !== 1) {
+    throw new UnsupportedDataError(
+      `${url} has format version ${String(record.formatVersion)}; this tilestage reads version 1.`,
+      { url },
+    )
+  }
+  const wrong = (field: string): CorruptDataError =>
+    new CorruptDataError(`${url} is damaged: its field tilestage.${field} makes no sense.`, { url })
+  const whole = (value: unknown, least: number, most: number): boolean =>
+    Number.isInteger(value) && (value as number) >= least && (value as number) <= most
+  const finite = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value)
+  const { size, originUm, pixelSizeUm } = record
+  if (!Object.hasOwn(SAMPLE_TYPES, record.sampleType)) throw wrong('sampleType')
+  if (!finite(record.pedestal)) throw wrong('pedestal')
+  if (!finite(originUm?.x) || !finite(originUm.y)) throw wrong('originUm')
+  if (!(pixelSizeUm?.x > 0 && pixelSizeUm.y > 0 && finite(pixelSizeUm.x) && finite(pixelSizeUm.y)))
+    throw wrong('pixelSizeUm')
+  if (!whole(size?.width, 1, MAX_MOSAIC_EDGE) || !whole(size.height, 1, MAX_MOSAIC_EDGE)) throw wrong('size')
+  if (!TILE_SIZES.includes(record.tileSize)) throw wrong('tileSize')
+  if (record.levelCount !== countLevels(size, record.tileSize)) throw wrong('levelCount')
+  if (!Array.isArray(record.channels) || !whole(record.channels.length, 1, MAX_PLANES)) throw wrong('channels')
+  if (!record.channels.every(channel => typeof channel?.name === 'string')) throw wrong('channels')
+  for (const field of ['zPlanes', 'timePoints'] as const) if (!whole(record[field], 1, MAX_PLANES)) throw wrong(field)
+  for (const field of ['id', 'revision', 'fingerprint'] as const) {
+    if (typeof record[field] !== 'string' || !/^[\w-]{1,64}$/.test(record[field])) throw wrong(field)
+  }
+  if (!Array.isArray(record.wells) || !Array.isArray(record.series))
+    throw wrong(Array.isArray(record.wells) ? 'series' : 'wells')
+  if (typeof record.complete !== 'boolean') throw wrong('complete')
+  return record
+}
