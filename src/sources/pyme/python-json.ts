@@ -1,0 +1,20 @@
+import { CorruptDataError } from '../../errors.js'
+
+/**
+ * Parse JSON as Python writes it, in which the bare words NaN, Infinity and -Infinity may stand for numbers.
+ * They become null: none of them is a number that can be used, and JSON could not say them again.
+ *
+ * @throws {CorruptDataError} neither JSON nor Python's JSON.
+ */
+export function parsePythonJson(bytes: Uint8Array, url: string): unknown {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    // Strings are matched so that words inside them stay; the closing quote is optional to keep this linear.
+    const json = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|-?\b(?:NaN|Infinity)\b/g, token =>
+      token.startsWith('"') ? token : 'null',
+    )
+    return JSON.parse(json)
+  } catch (cause) {
+    throw new CorruptDataError(`${url} is not valid JSON: ${(cause as Error).message}.`, { url, cause })
+  }
+}
