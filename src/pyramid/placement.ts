@@ -75,7 +75,7 @@ export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSe
     if (frames.length === 0)
       warnings.push(`${url} has no frame from Protocol.DataStartsAt (${series.dataStartsAt}) on and adds nothing.`)
     return frames.map(frame => {
-      const { position, stage } = turnedPositions(frame, settings)
+      const { position, stage } = positionsOf(frame, series, settings)
       const at = pyme ? stage : position
       const x0 = roundHalfEven((at.x - lattice.x) / mosaicPixel.x)
       const y0 = roundHalfEven((at.y - lattice.y) / mosaicPixel.y)
@@ -173,7 +173,7 @@ function originOf(
     series.frames
       .filter(frame => pyme || frame.index >= series.dataStartsAt)
       .map(frame => {
-        const { position, stage } = turnedPositions(frame, settings)
+        const { position, stage } = positionsOf(frame, series, settings)
         return pyme ? stage : position
       }),
   )
@@ -187,19 +187,20 @@ function originOf(
   return { lattice: { x: originUm.x - shift.x, y: originUm.y - shift.y }, originUm }
 }
 
-function turnedPositions(
-  frame: FrameSeries['frames'][number],
-  { stageSign }: BuildSettings,
+/** A frame's position and what the stage reported, µm, with `--stage-sign` and `--pixel-size` applied. */
+function positionsOf(
+  { position, stagePosition }: FrameSeries['frames'][number],
+  { pixelSizeUm: own, cameraRoi }: FrameSeries,
+  { stageSign, pixelSizeUm: given }: BuildSettings,
 ): { position: Point; stage: Point } {
-  const stage = { x: stageSign.x * frame.stagePosition.xUm, y: stageSign.y * frame.stagePosition.yUm }
-  // The camera's part of a position lies along the image axes and does not turn with the stage.
-  return {
-    stage,
-    position: {
-      x: stage.x + (frame.position.xUm - frame.stagePosition.xUm),
-      y: stage.y + (frame.position.yUm - frame.stagePosition.yUm),
-    },
+  const stage = { x: stageSign.x * stagePosition.xUm, y: stageSign.y * stagePosition.yUm }
+  // The camera's part of a position lies along the image axes: it does not turn with the stage, and is as large as
+  // the pixels are said to be.
+  const camera = {
+    x: position.xUm - stagePosition.xUm + (given ? (given.x - (own?.x ?? 0)) * cameraRoi.x : 0),
+    y: position.yUm - stagePosition.yUm + (given ? (given.y - (own?.y ?? 0)) * cameraRoi.y : 0),
   }
+  return { stage, position: { x: stage.x + camera.x, y: stage.y + camera.y } }
 }
 
 function selectionOf(frame: FrameSeries['frames'][number], series: number, { join }: BuildSettings): MosaicSelection {

@@ -13,7 +13,7 @@ export interface WellSource {
 const PITCHES_UM = [9000, 4500, 2250]
 
 /** How far, as a share of the pitch, a well's middle may lie from its lattice point. */
-const LATTICE_TOLERANCE = 0.15
+const LATTICE_TOLERANCE = 0.1
 
 const WELL = '(A[A-F]|[A-Z])0*([1-9]|[1-3][0-9]|4[0-8])'
 const WHOLE_WELL = new RegExp(`^${WELL}$`, 'i')
