@@ -4,6 +4,7 @@ import type { FrameSeries } from '../sources/frame-source.js'
 import type { BuildSettings } from './build-settings.js'
 import { countLevels, MAX_MOSAIC_EDGE, type MosaicGeometry, roundHalfEven } from './mosaic-geometry.js'
 import type { Channel, MosaicSelection } from './pyramid.js'
+import { refuseAccidentalOverlap } from './series-overlap.js'
 import { nameWells } from './wells.js'
 
 /** A series and where it was found. */
@@ -259,50 +260,6 @@ function ends(rects: readonly Rect[], key: keyof Rect): number[] {
   const edge = key === 'x0' || key === 'y0' ? Math.min : Math.max
   for (let i = 0; i < rects.length; i += 1000) blocks.push(edge(...rects.slice(i, i + 1000).map(rect => rect[key])))
   return blocks
-}
-
-/** Cells along a frame's edge when areas are compared. */
-const AREA_CELLS = 2
-
-/**
- * Two series over more than half of the same area are a mistake until somebody says how they relate: blending them
- * would average channels or time points.
- */
-function refuseAccidentalOverlap(
-  frames: readonly Pick<PlacedFrame, 'series' | 'rect' | 'selection'>[],
-  sources: readonly LocatedSeries[],
-  { join }: BuildSettings,
-): void {
-  if (join.kind === 'merge' || sources.length < 2) return
-  const { rect: first } = frames[0]
-  const edge = Math.max(1, Math.min(first.x1 - first.x0, first.y1 - first.y0) / AREA_CELLS)
-  const columns = Math.ceil(MAX_MOSAIC_EDGE / edge)
-  const planes = new Map<string, Map<number, number[]>>()
-  const areas = new Array<number>(sources.length).fill(0)
-  const shared = new Map<number, number>()
-  for (const { series, rect, selection } of frames) {
-    const plane = `${selection.channel},${selection.zPlane},${selection.timePoint}`
-    const cells = planes.get(plane) ?? new Map<number, number[]>()
-    planes.set(plane, cells)
-    for (let y = Math.round(rect.y0 / edge); y < Math.round(rect.y1 / edge); y++) {
-      for (let x = Math.round(rect.x0 / edge); x < Math.round(rect.x1 / edge); x++) {
-        const owners = cells.get(y * columns + x) ?? []
-        if (owners.includes(series)) continue
-        // Frames come in series order, so the pair (owner, series) is always the same way round.
-        for (const owner of owners)
-          shared.set(owner * sources.length + series, (shared.get(owner * sources.length + series) ?? 0) + 1)
-        cells.set(y * columns + x, [...owners, series])
-        areas[series]++
-      }
-    }
-  }
-  for (const [pair, count] of shared) {
-    const [a, b] = [Math.floor(pair / sources.length), pair % sources.length]
-    if (count <= 0.5 * Math.min(areas[a], areas[b])) continue
-    throw new UnsupportedDataError(
-      `${sources[a].url} and ${sources[b].url} cover the same area and nothing says how they relate; give --channel NAME=GLOB for each channel, --as time for a time series, or --merge to blend them.`,
-    )
-  }
 }
 
 /** `a, b and 3 more` */

@@ -499,18 +499,18 @@ t.test(
     const output = join(t.testdir(), 'stopped')
     const stop = new AbortController()
     const source = syntheticSource({
-      frames: Array.from({ length: 30 }, (_, i) => ({ xUm: i * 3000, yUm: 0 })),
+      frames: Array.from({ length: 12 }, (_, i) => ({ xUm: i * 2100, yUm: 0 })),
       sample: () => 5,
     })
     const stopped = build(
       [source],
       output,
       {},
-      { signal: stop.signal, onProgress: ({ framesDone }) => framesDone === 10 && stop.abort() },
+      { signal: stop.signal, onProgress: ({ framesDone }) => framesDone === 6 && stop.abort() },
     )
     await t.rejects(stopped, { name: 'AbortError' })
     t.match(await readRecord(output), { complete: false })
-    t.match(await build([source], output), { built: true, record: { complete: true, frames: { used: 30 } } })
+    t.match(await build([source], output), { built: true, record: { complete: true, frames: { used: 12 } } })
   },
 )
 
