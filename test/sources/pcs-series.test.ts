@@ -55,7 +55,7 @@ for (const [well, { frames }] of Object.entries(truth.series)) {
       frameSize: { width: 256, height: 256 },
       sampleType: 'uint16',
       pixelSizeUm: { x: truth.voxel_um, y: truth.voxel_um },
-      channels: [{ name: 'channel 0' }],
+      channels: [{ name: 'Channel 1' }],
       zPlanes: 1,
       darkLevel: 100,
       well,

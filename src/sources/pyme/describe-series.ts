@@ -61,7 +61,7 @@ export function describeSeries(parts: SeriesParts): FrameSeries {
     frameSize: { width: parts.frameShape.width, height: parts.frameShape.height },
     sampleType: parts.frameShape.sampleType,
     pixelSizeUm: facts.pixelSizeUm,
-    channels: Array.from({ length: counts.C }, (_, channel) => ({ name: `channel ${channel}` })),
+    channels: Array.from({ length: counts.C }, (_, channel) => ({ name: `Channel ${channel + 1}` })),
     zPlanes: counts.Z,
     darkLevel: facts.darkLevel,
     well: facts.well,

@@ -1,0 +1,111 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+export interface PymePyramidPlan {
+  readonly tileSize: number
+  /** Columns and rows of the level-0 tiles that exist. */
+  readonly tiles: readonly (readonly [column: number, row: number])[]
+  /** Sample at a pixel of level 0. */
+  readonly value: (x: number, y: number) => number
+  readonly naming?: 'new' | 'legacy'
+  /** Replaces or adds keys of metadata.json. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+type Tile = Float32Array
+
+const pad = (index: number): string => String(index).padStart(3, '0')
+
+/** Where PYME keeps a tile. */
+export function tileFile(
+  folder: string,
+  level: number,
+  column: number,
+  row: number,
+  naming: 'new' | 'legacy' = 'new',
+): string {
+  const name = naming === 'new' ? join('000', pad(column), pad(row)) : join(pad(column), `${pad(column)}_${pad(row)}`)
+  return join(folder, String(level), `${name}_img.pzf`)
+}
+
+/**
+ * Write a pyramid as PYME does: raw float32 PZF tiles, each level the mean of 2 × 2 samples of the one below (missing
+ * tiles count as 0), up to the level of a single tile.
+ */
+export async function writePymePyramid(folder: string, plan: PymePyramidPlan): Promise<void> {
+  const { tileSize, tiles, value, naming = 'new' } = plan
+  let level = new Map<string, Tile>()
+  for (const [column, row] of tiles) {
+    const samples = new Float32Array(tileSize * tileSize)
+    for (let y = 0; y < tileSize; y++) {
+      for (let x = 0; x < tileSize; x++) samples[y * tileSize + x] = value(column * tileSize + x, row * tileSize + y)
+    }
+    level.set(`${column},${row}`, samples)
+  }
+  let depth = 0
+  for (; ; depth++) {
+    for (const [key, samples] of level) {
+      const [column, row] = key.split(',').map(Number)
+      const file = tileFile(folder, depth, column, row, naming)
+      await mkdir(dirname(file), { recursive: true })
+      await writeFile(file, composeTile(samples, tileSize))
+    }
+    // PYME makes one level more than a single tile needs.
+    if (level.size === 1 && depth > 0) break
+    level = halveLevel(level, tileSize)
+  }
+  const columns = Math.max(...tiles.map(([column]) => column))
+  const rows = Math.max(...tiles.map(([, row]) => row))
+  const metadata = {
+    'Pyramid.Backend': 'PZFTileIO',
+    'Pyramid.Depth': depth,
+    ...(naming === 'new' && { 'Pyramid.KeySchema': '{level:d}/{z:03d}/{x:03d}/{y:03d}_{suff}{ext}' }),
+    'Pyramid.NTilesX': columns,
+    'Pyramid.NTilesY': rows,
+    'Pyramid.PixelSize': 0.325,
+    'Pyramid.PixelsX': columns * tileSize,
+    'Pyramid.PixelsY': rows * tileSize,
+    'Pyramid.TileSize': tileSize,
+    'Pyramid.x0': 10019.5,
+    'Pyramid.y0': -20.25,
+    ...plan.metadata,
+  }
+  await writeFile(join(folder, 'metadata.json'), JSON.stringify(metadata))
+}
+
+function halveLevel(level: ReadonlyMap<string, Tile>, tileSize: number): Map<string, Tile> {
+  const coarser = new Map<string, Tile>()
+  const half = tileSize / 2
+  for (const [key, samples] of level) {
+    const [column, row] = key.split(',').map(Number)
+    const parentKey = `${column >> 1},${row >> 1}`
+    const parent = coarser.get(parentKey) ?? new Float32Array(tileSize * tileSize)
+    coarser.set(parentKey, parent)
+    for (let y = 0; y < half; y++) {
+      for (let x = 0; x < half; x++) {
+        const at = 2 * y * tileSize + 2 * x
+        const mean = (samples[at] + samples[at + 1] + samples[at + tileSize] + samples[at + tileSize + 1]) * 0.25
+        parent[((row & 1) * half + y) * tileSize + (column & 1) * half + x] = mean
+      }
+    }
+  }
+  return coarser
+}
+
+/** A PZF file of version 3, float32, not compressed, x as the first axis. */
+export function composeTile(samples: Float32Array, tileSize: number): Buffer {
+  const file = Buffer.alloc(64 + samples.byteLength)
+  file.write('BD')
+  file.set([3, 2, 0, 0], 2)
+  file.write('C', 6)
+  file.writeUInt32LE(tileSize, 20)
+  file.writeUInt32LE(tileSize, 24)
+  file.writeUInt32LE(1, 28)
+  file.writeUInt32LE(64, 48)
+  const columns = new Float32Array(samples.length)
+  for (let x = 0; x < tileSize; x++) {
+    for (let y = 0; y < tileSize; y++) columns[x * tileSize + y] = samples[y * tileSize + x]
+  }
+  file.set(new Uint8Array(columns.buffer), 64)
+  return file
+}
