@@ -1,0 +1,67 @@
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fromSystemError, NotFoundError, UnsupportedDataError } from '../errors.js'
+import { parsePythonJson } from '../sources/pyme/python-json.js'
+import { readFileBytes } from '../sources/read-file.js'
+import { isPymePyramidMetadata, openPymePyramid } from './pyme-pyramid.js'
+import type { Pyramid } from './pyramid.js'
+import { openTilestagePyramid, readRecord } from './pyramid-store.js'
+
+/** The root file of each format: rewritten whenever the pyramid is, so that its stamp tells of a change. */
+export const PYRAMID_ROOT_FILES = ['zarr.json', 'metadata.json'] as const
+
+/** A PYME series, whose metadata has the same name, may hold a camera's whole state. */
+const MAX_METADATA_BYTES = 64 * 2 ** 20
+
+/**
+ * Open a pyramid for reading, whoever wrote it. Nothing on disk is changed.
+ *
+ * @throws {NotFoundError} the path leads nowhere.
+ * @throws {UnsupportedDataError} it is something else than a pyramid; the message says what.
+ */
+export async function openPyramid(path: string): Promise<Pyramid> {
+  const folder = await existingFolder(path)
+  if (await readRecord(folder)) return openTilestagePyramid(folder)
+  if (isPymePyramidMetadata(await readMetadata(join(folder, 'metadata.json')))) return openPymePyramid(folder)
+  throw new UnsupportedDataError(
+    `${path} is not a pyramid: it is ${await describeFolder(folder)}; pyramids built by tilestage and PYME pyramids are opened.`,
+    { url: path },
+  )
+}
+
+async function existingFolder(path: string): Promise<string> {
+  let isFolder: boolean
+  let folder: string
+  try {
+    folder = await realpath(path)
+    isFolder = (await stat(folder)).isDirectory()
+  } catch (error) {
+    throw fromSystemError(error, path)
+  }
+  if (isFolder) return folder
+  throw new UnsupportedDataError(`${path} is a file, and a pyramid is a folder.`, { url: path })
+}
+
+/** @returns undefined where there is no such file. */
+async function readMetadata(file: string): Promise<unknown> {
+  try {
+    return parsePythonJson(await readFileBytes(file, { maxBytes: MAX_METADATA_BYTES }), file)
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined
+    throw error
+  }
+}
+
+/** What a folder is that is no pyramid, in a few words. */
+async function describeFolder(folder: string): Promise<string> {
+  let names: string[]
+  try {
+    names = await readdir(folder)
+  } catch (error) {
+    throw fromSystemError(error, folder)
+  }
+  if (names.includes('zarr.json')) return 'a Zarr node that tilestage did not write'
+  if (names.some(name => /^frame\d+\.pzf$/.test(name))) return 'a PYME series, from which `tilestage build` makes one'
+  if (names.length === 0) return 'an empty folder'
+  return `a folder of ${names.length} ${names.length === 1 ? 'entry' : 'entries'} without a pyramid's zarr.json or metadata.json`
+}

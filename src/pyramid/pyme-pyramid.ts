@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto'
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import {
+  CorruptDataError,
+  fromSystemError,
+  LimitExceededError,
+  NotFoundError,
+  UnsupportedDataError,
+} from '../errors.js'
+import type { Plane, Size } from '../plane.js'
+import { parsePythonJson } from '../sources/pyme/python-json.js'
+import { decodePzf } from '../sources/pyme/pzf.js'
+import { readFileBytes } from '../sources/read-file.js'
+import { type Coverage, FrameCoverage } from './coverage.js'
+import { type Histogram, HistogramBuilder } from './histogram.js'
+import {
+  countLevels,
+  gridOf,
+  isInGrid,
+  MAX_MOSAIC_EDGE,
+  type MosaicGeometry,
+  type TileAddress,
+} from './mosaic-geometry.js'
+import { listTiles, rectsOfTiles, type TileListing, type TileNaming, tileNaming } from './pyme-tile-files.js'
+import type { Channel, MosaicSelection, Pyramid } from './pyramid.js'
+
+/** PYME writes eleven short keys. */
+const MAX_METADATA_BYTES = 2 ** 20
+
+const MIN_TILE_SIZE = 16
+const MAX_TILE_SIZE = 4096
+
+/** Places in the level-0 grid, empty ones included: answers about coverage name each of them. */
+const MAX_GRID_TILES = 2 ** 26
+
+/** Tiles looked at for a histogram: enough for the contrast, and read in a fraction of a second. */
+const HISTOGRAM_TILES = 64
+
+/** Whether the text of a `metadata.json` is that of a PYME pyramid (a PYME series has a file of the same name). */
+export function isPymePyramidMetadata(metadata: unknown): metadata is Readonly<Record<string, unknown>> {
+  return typeof metadata === 'object' && metadata !== null && 'Pyramid.TileSize' in metadata
+}
+
+/**
+ * Open a pyramid that PYME wrote, in place.
+ *
+ * PYME's `PixelsX`, `PixelsY` and `Depth` are not used: they are one tile short, so extent and levels come from the
+ * tiles on disk. Covered is what a level-0 tile covers, at every level.
+ *
+ * @throws {NotFoundError} no such folder, or no `metadata.json` in it.
+ * @throws {UnsupportedDataError} other tiles than `.pzf`, or names that PYME does not give.
+ * @throws {CorruptDataError} metadata that cannot be, no tiles, or a missing level.
+ */
+export async function openPymePyramid(path: string): Promise<Pyramid> {
+  const folder = await realFolder(path)
+  const metadataFile = join(folder, 'metadata.json')
+  const bytes = await readFileBytes(metadataFile, { maxBytes: MAX_METADATA_BYTES })
+  const metadata = parsePythonJson(bytes, metadataFile)
+  if (!isPymePyramidMetadata(metadata)) {
+    throw new UnsupportedDataError(`${metadataFile} has no Pyramid.TileSize, so ${folder} is not a PYME pyramid.`, {
+      url: folder,
+    })
+  }
+  const naming = tileNaming(metadata['Pyramid.KeySchema'], metadataFile)
+  const tileSize = readTileSize(metadata, metadataFile)
+  const pixelSizeUm = readFinite(metadata, 'Pyramid.PixelSize', metadataFile)
+  if (pixelSizeUm <= 0) {
+    throw new CorruptDataError(`${metadataFile} says Pyramid.PixelSize ${pixelSizeUm}; it must be above 0.`, {
+      url: metadataFile,
+    })
+  }
+  const listing = await listTiles(folder, naming)
+  const size = tiledSize(folder, listing, tileSize)
+  const geometry: MosaicGeometry = {
+    originUm: {
+      x: readFinite(metadata, 'Pyramid.x0', metadataFile),
+      y: readFinite(metadata, 'Pyramid.y0', metadataFile),
+    },
+    pixelSizeUm: { x: pixelSizeUm, y: pixelSizeUm },
+    size,
+    tileSize,
+    levelCount: await countLevelsOnDisk(folder, countLevels(size, tileSize)),
+  }
+  const version = createHash('sha256')
+    .update(bytes)
+    .update(await modificationTime(metadataFile))
+    .update(listing.fingerprint)
+  return new PymePyramid(folder, geometry, naming, listing, version.digest('hex').slice(0, 8))
+}
+
+async function realFolder(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    throw fromSystemError(error, path)
+  }
+}
+
+async function modificationTime(file: string): Promise<string> {
+  try {
+    return String((await stat(file)).mtimeMs)
+  } catch (error) {
+    throw fromSystemError(error, file)
+  }
+}
+
+function readTileSize(metadata: Readonly<Record<string, unknown>>, url: string): number {
+  const tileSize = readFinite(metadata, 'Pyramid.TileSize', url)
+  // PYME joins halves of tiles, so an odd size cannot be; the bounds keep a hostile file from taking memory.
+  if (Number.isInteger(tileSize) && tileSize % 2 === 0 && tileSize >= MIN_TILE_SIZE && tileSize <= MAX_TILE_SIZE)
+    return tileSize
+  throw new UnsupportedDataError(
+    `${url} says Pyramid.TileSize ${tileSize}; even sizes from ${MIN_TILE_SIZE} to ${MAX_TILE_SIZE} are read.`,
+    { url },
+  )
+}
+
+function readFinite(metadata: Readonly<Record<string, unknown>>, key: string, url: string): number {
+  const value = metadata[key]
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new CorruptDataError(`${url} says ${key} ${JSON.stringify(value) ?? 'nothing'}; a finite number is needed.`, {
+    url,
+  })
+}
+
+/** Extent of the tiles that exist, px, the empty places between them included. */
+function tiledSize(folder: string, { rowsByColumn }: TileListing, tileSize: number): Size {
+  let [columns, rows] = [0, 0]
+  for (const [column, rowsThere] of rowsByColumn) {
+    columns = Math.max(columns, column + 1)
+    rows = Math.max(rows, rowsThere[rowsThere.length - 1] + 1)
+  }
+  const [width, height] = [columns * tileSize, rows * tileSize]
+  if (columns === 0) {
+    throw new CorruptDataError(`${folder} has the metadata of a PYME pyramid and no tiles.`, { url: folder })
+  }
+  if (Math.max(width, height) > MAX_MOSAIC_EDGE || columns * rows > MAX_GRID_TILES) {
+    throw new LimitExceededError(
+      `${folder} spans ${columns} × ${rows} tiles; up to ${MAX_GRID_TILES} of them and ${MAX_MOSAIC_EDGE} px along an edge are served.`,
+      { url: folder },
+    )
+  }
+  return { width, height }
+}
+
+/** How many levels lie on disk; PYME makes two where a single tile needs only one. */
+async function countLevelsOnDisk(folder: string, neededLevels: number): Promise<number> {
+  const names = new Set(await readdir(folder))
+  let levels = 0
+  while (names.has(String(levels))) levels++
+  if (levels >= neededLevels) return levels
+  throw new CorruptDataError(
+    `${folder} has no level ${levels}, and its tiles need levels 0 to ${neededLevels - 1}: PYME did not finish it.`,
+    { url: folder },
+  )
+}
+
+class PymePyramid implements Pyramid {
+  readonly id: string
+  readonly name: string
+  readonly format = 'PYME pyramid'
+  readonly version: string
+  readonly complete = true
+  readonly sampleType = 'float32'
+  readonly pedestal = 0
+  readonly channels: readonly Channel[] = [{ name: 'Channel 1', color: undefined }]
+  readonly zPlanes = 1
+  readonly timePoints = 1
+  readonly wells = []
+  readonly frames = undefined
+  readonly #naming: TileNaming
+  readonly #coverage: FrameCoverage
+  #histogram: Promise<Histogram> | undefined
+
+  constructor(
+    readonly path: string,
+    readonly geometry: MosaicGeometry,
+    naming: TileNaming,
+    listing: TileListing,
+    contentHash: string,
+  ) {
+    this.id = createHash('sha256').update(path).digest('hex').slice(0, 32)
+    this.name = basename(path)
+    this.version = `${contentHash}.${geometry.levelCount}`
+    this.#naming = naming
+    this.#coverage = new FrameCoverage(geometry, rectsOfTiles(listing, geometry.tileSize))
+  }
+
+  coverage(selection: MosaicSelection): Coverage {
+    checkSelection(selection)
+    return this.#coverage
+  }
+
+  /** From the finest level of at most 64 tiles; PYME's exact zeros (nothing imaged there) are left out. */
+  histogram(channel: number): Promise<Histogram> {
+    checkSelection({ channel, zPlane: 0, timePoint: 0 })
+    this.#histogram ??= this.#countSamples().catch(error => {
+      this.#histogram = undefined
+      throw error
+    })
+    return this.#histogram
+  }
+
+  async #countSamples(): Promise<Histogram> {
+    const builder = new HistogramBuilder(this.sampleType)
+    let failure: { readonly error: unknown } | undefined
+    let readable = 0
+    // One after the other: float bins depend on the order, and the same pyramid shall always show the same.
+    for (const address of this.#histogramTiles()) {
+      try {
+        const samples = await this.#readSamples(address)
+        builder.add(samples, this.#nonZeroMask(address, samples))
+        readable++
+      } catch (error) {
+        // One damaged tile says nothing about the contrast of the others; it is reported where it is asked for.
+        if (!(error instanceof CorruptDataError)) throw error
+        failure ??= { error }
+      }
+    }
+    if (failure !== undefined && readable === 0) throw failure.error
+    return builder.finish()
+  }
+
+  #histogramTiles(): TileAddress[] {
+    for (let level = 0; ; level++) {
+      const runs = this.#coverage.tileRuns(level)
+      const tiles = runs.reduce((sum, run, i) => (i % 2 === 1 ? sum + run : sum), 0)
+      if (tiles <= HISTOGRAM_TILES) return presentTiles(level, runs, gridOf(this.geometry, level).columns)
+    }
+  }
+
+  #nonZeroMask(address: TileAddress, samples: Float32Array): Uint8Array {
+    const mask = this.#coverage.tileMask(address) ?? new Uint8Array(samples.length).fill(1)
+    for (let i = 0; i < samples.length; i++) if (samples[i] === 0) mask[i] = 0
+    return mask
+  }
+
+  async readTile(
+    selection: MosaicSelection,
+    address: TileAddress,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Plane | undefined> {
+    checkSelection(selection)
+    if (!isInGrid(this.geometry, address)) {
+      throw new RangeError(`no tile ${address.column}, ${address.row} at level ${address.level}`)
+    }
+    if (!this.#coverage.hasTile(address)) return undefined
+    const { tileSize } = this.geometry
+    const samples = await this.#readSamples(address, options.signal)
+    return { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
+  }
+
+  async #readSamples(address: TileAddress, signal?: AbortSignal): Promise<Float32Array> {
+    const { tileSize } = this.geometry
+    const url = join(this.path, this.#naming.fileOf(address))
+    const frame = decodePzf(await this.#readTileFile(url, signal), url)
+    if (frame.width !== tileSize || frame.height !== tileSize || frame.depth !== 1) {
+      throw new CorruptDataError(
+        `${url} holds ${frame.width} × ${frame.height} × ${frame.depth} samples; a tile of this pyramid has ${tileSize} × ${tileSize}.`,
+        { url },
+      )
+    }
+    if (!(frame.samples instanceof Float32Array)) {
+      throw new CorruptDataError(`${url} holds ${frame.sampleType} samples; the tiles of a PYME pyramid are float32.`, {
+        url,
+      })
+    }
+    return frame.samples
+  }
+
+  async #readTileFile(url: string, signal?: AbortSignal): Promise<Uint8Array> {
+    try {
+      // PYME writes tiles uncompressed; a compressed one is at most a code table longer.
+      return await readFileBytes(url, { maxBytes: 8 * this.geometry.tileSize ** 2 + 4096, signal })
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error
+      throw new CorruptDataError(`${url} is missing, and there are full-resolution tiles that it must show.`, {
+        url,
+        cause: error,
+      })
+    }
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Addresses of the tiles that the run lengths (empty, present, empty, …) of a level name as present. */
+function presentTiles(level: number, runs: readonly number[], columns: number): TileAddress[] {
+  const addresses: TileAddress[] = []
+  let place = 0
+  runs.forEach((run, i) => {
+    for (const end = place + run; place < end; place++) {
+      if (i % 2 === 1) addresses.push({ level, column: place % columns, row: Math.floor(place / columns) })
+    }
+  })
+  return addresses
+}
+
+function checkSelection({ channel, zPlane, timePoint }: MosaicSelection): void {
+  if (channel !== 0 || zPlane !== 0 || timePoint !== 0) {
+    throw new RangeError(`a PYME pyramid has no channel ${channel}, z-plane ${zPlane}, time point ${timePoint}`)
+  }
+}

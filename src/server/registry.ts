@@ -1,0 +1,234 @@
+import { EventEmitter } from 'node:events'
+import type { FastifyBaseLogger } from 'fastify'
+import { NotFoundError } from '../errors.js'
+import { openPyramid } from '../pyramid/open-pyramid.js'
+import type { Pyramid } from '../pyramid/pyramid.js'
+import { readStamp, ServedPyramid } from './served-pyramid.js'
+
+/** Pyramids kept open for those who still hold their URLs, besides the named ones. */
+const MAX_KEPT = 16
+
+/** A root file is looked at no more often than this. */
+const CHECK_EVERY_MS = 1000
+
+/** Old versions remembered for each pyramid. */
+const MAX_OVERWRITTEN = 64
+
+/** What everybody looks at; `revision` grows with every change of it. */
+export interface CurrentState {
+  readonly current: { readonly id: string; readonly name: string; readonly version: string } | null
+  readonly revision: number
+}
+
+/** A request to change the source that was not granted, for the banner in open pages. */
+export interface Refusal {
+  readonly tileDir: string
+  readonly message: string
+  /** Counts refusals, so that a page shows each once. */
+  readonly number: number
+}
+
+/**
+ * The pyramids that the server has open, and the one that everybody looks at.
+ *
+ * `events` tells of every change of the current one (`source`) and of every refused change (`refused`).
+ */
+export class PyramidRegistry {
+  readonly events = new EventEmitter<{ source: [CurrentState]; refused: [Refusal] }>()
+  readonly #log: FastifyBaseLogger
+  readonly #openPyramid: (path: string) => Promise<Pyramid>
+  /** In order of last use. */
+  readonly #served = new Map<string, ServedPyramid>()
+  readonly #checks = new Map<ServedPyramid, Promise<void>>()
+  #currentId: string | undefined
+  #revision = 0
+  #requests = 0
+  /** Number of the request that the current pyramid was set by. */
+  #setBy = 0
+  #refusal: Refusal | undefined
+  #refusals = 0
+
+  constructor(log: FastifyBaseLogger, open: (path: string) => Promise<Pyramid> = openPyramid) {
+    this.#log = log
+    this.#openPyramid = open
+  }
+
+  get state(): CurrentState {
+    const pyramid = this.#current?.pyramid
+    return {
+      current: pyramid ? { id: pyramid.id, name: pyramid.name, version: pyramid.version } : null,
+      revision: this.#revision,
+    }
+  }
+
+  /** The last refusal, unless a later change was granted. */
+  get refusal(): Refusal | undefined {
+    return this.#refusal
+  }
+
+  get #current(): ServedPyramid | undefined {
+    return this.#find(undefined)
+  }
+
+  #find(id = this.#currentId): ServedPyramid | undefined {
+    return id === undefined ? undefined : this.#served.get(id)
+  }
+
+  list(): Pyramid[] {
+    return [...this.#served.values()].map(served => served.pyramid)
+  }
+
+  isCurrent(pyramid: Pyramid): boolean {
+    return this.#current?.pyramid === pyramid
+  }
+
+  /** Open a pyramid that the server was started with; the first one becomes current. */
+  async addNamed(path: string): Promise<void> {
+    const served = await this.#open(path, true)
+    if (this.#currentId === undefined) this.#makeCurrent(served)
+  }
+
+  /**
+   * Show another pyramid to everybody. It is opened first, so that a failure changes nothing; of two requests at the
+   * same time the later one wins.
+   */
+  async setCurrent(path: string): Promise<void> {
+    const request = ++this.#requests
+    const served = await this.#open(path, false)
+    if (request < this.#setBy) return
+    this.#setBy = request
+    this.#refusal = undefined
+    if (served !== this.#current) this.#makeCurrent(served)
+    await this.#closeUnused()
+  }
+
+  /** Remember that a change was refused, and tell open pages. */
+  refuse(tileDir: string, message: string): void {
+    this.#refusal = { tileDir, message, number: ++this.#refusals }
+    this.events.emit('refused', this.#refusal)
+  }
+
+  /**
+   * Do something with a pyramid, the current one where `id` is undefined. It is the newest version on disk, give or
+   * take a second, and stays open meanwhile.
+   *
+   * @throws {NotFoundError} no such pyramid, or none is current.
+   */
+  async use<T>(id: string | undefined, work: (served: ServedPyramid) => Promise<T>): Promise<T> {
+    const known = this.#find(id)
+    if (known && performance.now() - known.checkedAtMs >= CHECK_EVERY_MS) await this.#check(known)
+    const served = this.#find(id)
+    if (served === undefined) {
+      throw new NotFoundError(
+        id === undefined
+          ? 'No pyramid is shown yet; name one with /set_tile_source?tile_dir=….'
+          : 'The server has no such pyramid open; /pyramids lists those that it has.',
+      )
+    }
+    this.#served.delete(served.pyramid.id)
+    this.#served.set(served.pyramid.id, served)
+    return served.use(work)
+  }
+
+  /** Look whether the current pyramid was overwritten, and tell of it. */
+  async checkCurrent(): Promise<void> {
+    if (this.#current) await this.#check(this.#current)
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#served.values()]
+    this.#served.clear()
+    this.#currentId = undefined
+    await Promise.all(all.map(served => served.retire()))
+  }
+
+  /** Open a pyramid, or find that the same version is open already. */
+  async #open(path: string, named: boolean): Promise<ServedPyramid> {
+    const stamp = await readStamp(path)
+    const pyramid = await this.#openPyramid(path)
+    const known = this.#served.get(pyramid.id)
+    if (known && known.pyramid.path === pyramid.path && known.pyramid.version === pyramid.version) {
+      await pyramid.close()
+      return known
+    }
+    if (known && known.pyramid.path !== pyramid.path) {
+      this.#log.warn({ path, instead: known.pyramid.path }, 'two folders hold the same pyramid')
+    }
+    return this.#serve(pyramid, stamp ?? '', named || known?.named === true)
+  }
+
+  /**
+   * Put an opened pyramid in its place: that of its own older version, and of `replaced`, which lay in the same folder
+   * and may have been another pyramid. Those are closed when their last user is done.
+   */
+  #serve(pyramid: Pyramid, stamp: string, named: boolean, replaced?: ServedPyramid): ServedPyramid {
+    const older = this.#served.get(pyramid.id)
+    const served = new ServedPyramid(pyramid, stamp, older ? overwrittenVersions(older, pyramid) : [], named)
+    const outgoing = new Set([older, replaced].filter(one => one !== undefined))
+    const wasCurrent = this.#current !== undefined && outgoing.has(this.#current)
+    for (const { pyramid } of outgoing) this.#served.delete(pyramid.id)
+    this.#served.set(pyramid.id, served)
+    this.#log.info({ name: pyramid.name, path: pyramid.path, version: pyramid.version }, 'pyramid opened')
+    if (wasCurrent) this.#makeCurrent(served)
+    for (const old of outgoing) old.retire().catch(error => this.#log.warn({ err: error }, 'pyramid not closed'))
+    return served
+  }
+
+  #makeCurrent(served: ServedPyramid): void {
+    this.#currentId = served.pyramid.id
+    this.#revision++
+    this.#log.info({ name: served.pyramid.name, revision: this.#revision }, 'source set')
+    this.events.emit('source', this.state)
+  }
+
+  /** Everybody who asks meanwhile waits for the same look. */
+  #check(served: ServedPyramid): Promise<void> {
+    const running = this.#checks.get(served)
+    if (running) return running
+    const check = this.#reopenIfChanged(served).finally(() => {
+      served.checkedAtMs = performance.now()
+      this.#checks.delete(served)
+    })
+    this.#checks.set(served, check)
+    return check
+  }
+
+  /** The old version stays where the new one cannot be opened: it may be half written, and the next look is near. */
+  async #reopenIfChanged(served: ServedPyramid): Promise<void> {
+    const stamp = await readStamp(served.pyramid.path)
+    if (stamp === undefined || stamp === served.stamp) return
+    let pyramid: Pyramid
+    try {
+      pyramid = await this.#openPyramid(served.pyramid.path)
+    } catch (error) {
+      if (served.failedStamp !== stamp)
+        this.#log.warn({ path: served.pyramid.path, err: error }, 'changed pyramid not opened')
+      served.failedStamp = stamp
+      return
+    }
+    const isReplaced = this.#served.get(served.pyramid.id) !== served
+    if (isReplaced || pyramid.version === served.pyramid.version) {
+      served.stamp = stamp
+      await pyramid.close()
+      return
+    }
+    this.#serve(pyramid, stamp, served.named, served)
+  }
+
+  /** Close those longest unused that nobody named and nobody reads. */
+  async #closeUnused(): Promise<void> {
+    const closable = [...this.#served.values()].filter(
+      served => !served.named && !served.isInUse && served !== this.#current,
+    )
+    for (const served of closable.slice(0, Math.max(0, closable.length - MAX_KEPT))) {
+      this.#served.delete(served.pyramid.id)
+      await served.retire()
+    }
+  }
+}
+
+/** Versions whose tiles no longer exist. Those of a growing pyramid still do: it was added to, not overwritten. */
+function overwrittenVersions({ pyramid, overwritten }: ServedPyramid, newer: Pyramid): string[] {
+  const gone = pyramid.complete ? [...overwritten, pyramid.version] : overwritten
+  return gone.filter(version => version !== newer.version).slice(-MAX_OVERWRITTEN)
+}

@@ -1,0 +1,92 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { automaticWindow, type ContrastWindow } from '../pyramid/histogram.js'
+import { PYRAMID_ROOT_FILES } from '../pyramid/open-pyramid.js'
+import type { Pyramid } from '../pyramid/pyramid.js'
+
+/** What a `v` in a URL is worth. */
+export type Freshness =
+  /** It names exactly what is served. */
+  | 'exact'
+  /** None was given. */
+  | 'unversioned'
+  /** Of a version that this server does not know, or that was still growing. */
+  | 'other'
+  /** Of a pyramid that was overwritten: its tiles no longer exist. */
+  | 'gone'
+
+/** One opened version of a pyramid, with what the server knows besides. Closed once it is retired and unused. */
+export class ServedPyramid {
+  /** When its root file was last looked at, ms of `performance.now()`. */
+  checkedAtMs = performance.now()
+  /** Of a newer root file that could not be opened; tried again at every look, reported once. */
+  failedStamp: string | undefined
+  readonly #windows = new Map<number, Promise<ContrastWindow>>()
+  #users = 0
+  #retired = false
+
+  /**
+   * @param stamp of the root file, taken before the pyramid was opened.
+   * @param overwritten versions of the same pyramid that are gone.
+   * @param named whether the server was started with it; such a pyramid stays open.
+   */
+  constructor(
+    readonly pyramid: Pyramid,
+    public stamp: string,
+    readonly overwritten: readonly string[],
+    readonly named: boolean,
+  ) {}
+
+  get isInUse(): boolean {
+    return this.#users > 0
+  }
+
+  /** The pyramid stays open while `work` runs, whatever happens to its place in the registry. */
+  async use<T>(work: (served: ServedPyramid) => Promise<T>): Promise<T> {
+    this.#users++
+    try {
+      return await work(this)
+    } finally {
+      this.#users--
+      if (this.#retired && this.#users === 0) await this.pyramid.close()
+    }
+  }
+
+  /** Nobody new gets it; close it when the last user is done. */
+  async retire(): Promise<void> {
+    this.#retired = true
+    if (this.#users === 0) await this.pyramid.close()
+  }
+
+  /** The automatic contrast of a channel, stored values; computed once. */
+  window(channel: number): Promise<ContrastWindow> {
+    const known = this.#windows.get(channel)
+    if (known) return known
+    const { pyramid } = this
+    const window = pyramid.histogram(channel).then(histogram => automaticWindow(histogram, pyramid.sampleType))
+    this.#windows.set(channel, window)
+    window.catch(() => this.#windows.delete(channel))
+    return window
+  }
+
+  /** The level count ends every version: with another one, z would mean another scale. */
+  freshness(version: string | undefined): Freshness {
+    if (version === undefined) return 'unversioned'
+    if (version === this.pyramid.version) return 'exact'
+    const sameLevels = version.split('.').at(-1) === String(this.pyramid.geometry.levelCount)
+    return sameLevels && !this.overwritten.includes(version) ? 'other' : 'gone'
+  }
+}
+
+/** Changes when a pyramid's root file is written or replaced; undefined where it cannot be read just now. */
+export async function readStamp(folder: string): Promise<string | undefined> {
+  for (const name of PYRAMID_ROOT_FILES) {
+    try {
+      const { dev, ino, size, mtimeMs } = await stat(join(folder, name))
+      return [name, dev, ino, size, mtimeMs].join(' ')
+    } catch {
+      // Not this format, or not reachable: then there is nothing newer to open.
+    }
+  }
+  return undefined
+}
