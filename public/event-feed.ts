@@ -1,0 +1,134 @@
+import { ApiError, type CurrentPyramid, type RefusedSwap, readCurrent, request } from './pyramid-api.js'
+
+/**
+ * How the page hears of swaps: `live` by the event stream, `polling` where a proxy holds the stream back,
+ * `checking` until one of them has answered, `lost` while the server does not answer at all.
+ */
+export type FeedState = 'checking' | 'live' | 'polling' | 'lost'
+
+export interface FeedListener {
+  /** The current pyramid, told at the start and after every change. */
+  source(current: CurrentPyramid): void
+  refused(swap: RefusedSwap): void
+  /** @param retryAtMs while lost: when the next attempt is due, in `performance.now()` time. */
+  state(state: FeedState, retryAtMs?: number): void
+}
+
+/** The server sends a beat every 2 s. */
+const SILENCE_MS = 5000
+const POLL_MS = 2000
+/** Polls between two attempts to get the stream back. */
+const POLLS_PER_ATTEMPT = 15
+const FIRST_RETRY_MS = 2000
+const LONGEST_RETRY_MS = 15000
+
+/** Server-sent events, read with `fetch` because `EventSource` cannot send a token; falls back to polling and heals by itself. */
+export class EventFeed {
+  readonly #listener: FeedListener
+  readonly #closing = new AbortController()
+  #wake: () => void = () => {}
+
+  constructor(listener: FeedListener) {
+    this.#listener = listener
+  }
+
+  /** Follow the server until `close`. */
+  async run(): Promise<void> {
+    this.#listener.state('checking')
+    let retryMs = FIRST_RETRY_MS
+    while (!this.#closing.signal.aborted) {
+      const wasLive = await this.#stream()
+      if (this.#closing.signal.aborted) return
+      this.#listener.state('checking')
+      // A stream that worked and ended comes back at once; one that never spoke is held back by something.
+      if (await this.#poll(wasLive ? 1 : POLLS_PER_ATTEMPT)) {
+        retryMs = FIRST_RETRY_MS
+        continue
+      }
+      this.#listener.state('lost', performance.now() + retryMs)
+      await this.#pause(retryMs)
+      retryMs = Math.min(LONGEST_RETRY_MS, retryMs * 2)
+    }
+  }
+
+  /** Do not wait for the next attempt. */
+  tryNow(): void {
+    this.#wake()
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.#wake()
+  }
+
+  /** Read events until the stream ends, fails, or is silent for too long. @returns whether there were any. */
+  async #stream(): Promise<boolean> {
+    let live = false
+    const silence = new AbortController()
+    let timer = setTimeout(() => silence.abort(), SILENCE_MS)
+    const signal = AbortSignal.any([silence.signal, this.#closing.signal])
+    try {
+      const reply = await request('events', { signal, cache: 'no-store' })
+      const reader = reply.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ''
+      for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+        clearTimeout(timer)
+        timer = setTimeout(() => silence.abort(), SILENCE_MS)
+        if (!live) this.#listener.state('live')
+        live = true
+        const messages = (text + part.value).split(/\r?\n\r?\n/)
+        text = messages.pop() ?? ''
+        for (const message of messages) this.#dispatch(message)
+      }
+    } catch (error) {
+      if (!isExpected(error)) throw error
+    } finally {
+      clearTimeout(timer)
+    }
+    return live
+  }
+
+  #dispatch(message: string): void {
+    const lines = message.split(/\r?\n/)
+    const fieldOf = (name: string): string =>
+      lines
+        .filter(line => line.startsWith(`${name}:`))
+        .map(line => line.slice(name.length + 1).trim())
+        .join('\n')
+    const event = fieldOf('event')
+    if (event === 'source') this.#listener.source(JSON.parse(fieldOf('data')) as CurrentPyramid)
+    if (event === 'refused') this.#listener.refused(JSON.parse(fieldOf('data')) as RefusedSwap)
+  }
+
+  /** Ask every 2 s, `times` times. @returns false once the server does not answer. */
+  async #poll(times: number): Promise<boolean> {
+    for (let polls = 0; polls < times && !this.#closing.signal.aborted; polls++) {
+      if (polls > 0) await this.#pause(POLL_MS)
+      try {
+        const reply = await readCurrent(AbortSignal.timeout(SILENCE_MS))
+        if (times > 1) this.#listener.state('polling')
+        this.#listener.source(reply)
+        if (reply.refused) this.#listener.refused(reply.refused)
+      } catch (error) {
+        if (!isExpected(error)) throw error
+        return false
+      }
+    }
+    return true
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise(resolve => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
+
+/** Network failures, refusals and our own aborts; anything else is a bug. */
+function isExpected(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof ApiError || error instanceof DOMException
+}

@@ -1,0 +1,103 @@
+import { icon } from './icon.js'
+
+/** What a notice is about: a later one of the same kind takes its place. */
+export type NoticeKind = 'swap' | 'refused' | 'lost' | 'polling' | 'damage' | 'gone' | 'trouble'
+
+export interface Notice {
+  readonly kind: NoticeKind
+  /** `**name**` is set in bold. */
+  readonly text: string
+  /** With `keepsNotice`, the notice stays until what it says no longer holds. */
+  readonly action?: { readonly label: string; readonly run: () => void; readonly keepsNotice?: boolean }
+  /** Asks for an answer: stays until it is closed or taken back. */
+  readonly stays?: boolean
+  /** Spoken at once. */
+  readonly urgent?: boolean
+  readonly icon: 'swap' | 'warning'
+}
+
+const SHOWN_MS = 8000
+
+/** Messages at the top of the picture, one at a time, newest first. They pause while pointer or focus is on them. */
+export class Notices {
+  readonly #root: HTMLElement
+  #waiting: Notice[] = []
+  #timer: number | undefined
+
+  constructor(root: HTMLElement) {
+    this.#root = root
+    const pause = (): void => clearTimeout(this.#timer)
+    root.addEventListener('pointerenter', pause)
+    root.addEventListener('focusin', pause)
+    root.addEventListener('pointerleave', () => this.#startTimer())
+    root.addEventListener('focusout', () => this.#startTimer())
+  }
+
+  show(notice: Notice): void {
+    this.#waiting = [notice, ...this.#waiting.filter(other => other.kind !== notice.kind)]
+    this.#render()
+  }
+
+  /** Change the words of a notice that is shown, e.g. a countdown, without speaking them again. */
+  rephrase(kind: NoticeKind, text: string): void {
+    this.#waiting = this.#waiting.map(notice => (notice.kind === kind ? { ...notice, text } : notice))
+    if (this.#waiting[0]?.kind === kind) this.#root.querySelector('.words')?.replaceChildren(...styledWords(text))
+  }
+
+  /** Take back what no longer holds. */
+  dismiss(kind: NoticeKind): void {
+    const count = this.#waiting.length
+    this.#waiting = this.#waiting.filter(notice => notice.kind !== kind)
+    if (this.#waiting.length !== count) this.#render()
+  }
+
+  #render(): void {
+    const notice = this.#waiting[0]
+    clearTimeout(this.#timer)
+    this.#root.hidden = !notice
+    if (!notice) {
+      this.#root.replaceChildren()
+      return
+    }
+    this.#root.setAttribute('role', notice.urgent ? 'alert' : 'status')
+    this.#root.dataset.kind = notice.kind
+    const words = document.createElement('span')
+    words.className = 'words'
+    words.append(...styledWords(notice.text))
+    const parts: Element[] = [icon(notice.icon), words]
+    if (notice.action) {
+      const { label, run, keepsNotice } = notice.action
+      const button = document.createElement('button')
+      button.className = 'button'
+      button.textContent = label
+      button.addEventListener('click', () => {
+        if (!keepsNotice) this.dismiss(notice.kind)
+        run()
+      })
+      parts.push(button)
+    }
+    const close = document.createElement('button')
+    close.className = 'icon-button'
+    close.setAttribute('aria-label', 'Close this notice')
+    close.append(icon('close'))
+    close.addEventListener('click', () => this.dismiss(notice.kind))
+    parts.push(close)
+    this.#root.replaceChildren(...parts)
+    this.#startTimer()
+  }
+
+  #startTimer(): void {
+    const notice = this.#waiting[0]
+    clearTimeout(this.#timer)
+    if (notice && !notice.stays) this.#timer = setTimeout(() => this.dismiss(notice.kind), SHOWN_MS)
+  }
+}
+
+function styledWords(text: string): Node[] {
+  return text.split('**').map((part, index) => {
+    if (index % 2 === 0) return document.createTextNode(part)
+    const bold = document.createElement('b')
+    bold.textContent = part
+    return bold
+  })
+}

@@ -1,0 +1,85 @@
+/** Numbers as the page shows them: thin no-break spaces, a point for decimals, a true minus. */
+
+/** Thin no-break space: between thousands and before units. */
+export const THIN_SPACE = '\u202f'
+const MINUS = '\u2212'
+
+/** Group thousands and fix the decimals: `10 212.4`, `−3`. A value that rounds to zero has no sign. */
+export function formatNumber(value: number, decimals = 0): string {
+  const [whole = '', fraction] = Math.abs(value).toFixed(decimals).split('.')
+  const digits = whole.replace(/\B(?=(\d{3})+$)/g, THIN_SPACE) + (fraction === undefined ? '' : `.${fraction}`)
+  return value < 0 && /[1-9]/.test(digits) ? MINUS + digits : digits
+}
+
+/** Round to significant digits, without an exponent: `9.37`, `0.0125`, `12 400`. */
+export function formatSignificant(value: number, digits: number): string {
+  if (value === 0 || !Number.isFinite(value)) return formatNumber(value)
+  const rounded = Number(value.toPrecision(digits))
+  const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(rounded)))
+  return formatNumber(rounded, Math.min(20, Math.max(0, decimals)))
+}
+
+/** A stage coordinate in µm, with as many decimals as one screen pixel (`umPerPx`) can tell apart. */
+export function formatCoordinate(um: number, umPerPx: number): string {
+  const decimals = umPerPx < 0.05 ? 2 : umPerPx < 5 ? 1 : 0
+  return `${formatNumber(um, decimals)}${THIN_SPACE}µm`
+}
+
+interface LengthUnit {
+  readonly name: 'nm' | 'µm' | 'mm'
+  readonly um: number
+}
+
+/** The unit a length of `um` is shown in: nm below 1 µm, mm from 1 000 µm. */
+export function lengthUnit(um: number): LengthUnit {
+  const size = Math.abs(um)
+  if (size >= 1000) return { name: 'mm', um: 1000 }
+  return size < 1 ? { name: 'nm', um: 0.001 } : { name: 'µm', um: 1 }
+}
+
+/** A length with its unit and three significant digits: `94.8 µm`, `325 nm`, `9.37 mm`. */
+export function formatLength(um: number): string {
+  const unit = lengthUnit(um)
+  return `${formatSignificant(um / unit.um, 3)}${THIN_SPACE}${unit.name}`
+}
+
+/** Width × height in the unit of the larger one: `9.37 × 9.37 mm`. */
+export function formatArea(widthUm: number, heightUm: number): string {
+  const unit = lengthUnit(Math.max(widthUm, heightUm))
+  const sides = [widthUm, heightUm].map(um => formatSignificant(um / unit.um, 3))
+  return `${sides.join(' × ')}${THIN_SPACE}${unit.name}`
+}
+
+/** A resolution in µm whatever its size, three significant digits: `0.260 µm`. */
+export function formatResolution(umPerPx: number): string {
+  return `${formatSignificant(umPerPx, 3)}${THIN_SPACE}µm`
+}
+
+/** The sides of a pixel in µm, one number where they are equal: `0.325 µm/px`, `0.05 × 0.08 µm/px`. */
+export function formatPixelSize(xUm: number, yUm: number): string {
+  const sides = new Set([xUm, yUm].map(um => `${Number(um.toPrecision(4))}`))
+  return `${[...sides].join(' × ')}${THIN_SPACE}µm/px`
+}
+
+/** A sample as stored: whole counts for integers, four significant digits for floating point. */
+export function formatSample(value: number, integer: boolean): string {
+  return integer ? formatNumber(value) : formatSignificant(value, 4)
+}
+
+/** A share (0 … 1) in per cent with one decimal; what is there but less than that reads `< 0.1 %`. */
+export function formatShare(share: number): string {
+  if (share > 0 && share < 0.001) return `<${THIN_SPACE}0.1${THIN_SPACE}%`
+  return `${formatNumber(share * 100, 1)}${THIN_SPACE}%`
+}
+
+/** `1 well`, `3 wells`. */
+export function formatCount(count: number, noun: string): string {
+  return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`
+}
+
+/** Read a number as this page writes it or as a keyboard does; `undefined` where it is none. */
+export function parseNumber(text: string): number | undefined {
+  const plain = text.replace(/\s/g, '').replace(MINUS, '-').replace(',', '.')
+  const value = plain === '' ? Number.NaN : Number(plain)
+  return Number.isFinite(value) ? value : undefined
+}

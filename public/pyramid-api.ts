@@ -1,0 +1,175 @@
+import type { Rect, SampleType } from '../src/plane.js'
+
+export interface PointUm {
+  readonly x: number
+  readonly y: number
+}
+
+/** A pair of stored values shown as black and as full colour. */
+export interface Window {
+  readonly black: number
+  readonly white: number
+}
+
+export interface Well extends Rect {
+  readonly name: string
+  readonly frames: number
+}
+
+/** What the server knows of a pyramid; level 0 is full resolution, rectangles are level-0 pixels. */
+export interface PyramidInfo {
+  readonly id: string
+  readonly name: string
+  /** Changes whenever a pixel may have changed. */
+  readonly version: string
+  readonly complete: boolean
+  readonly width: number
+  readonly height: number
+  readonly tileSize: number
+  readonly levelCount: number
+  /** Stage position of the centre of pixel (0, 0). */
+  readonly originUm: PointUm
+  readonly pixelSizeUm: PointUm
+  readonly sampleType: SampleType
+  readonly channels: readonly { readonly name: string; readonly color: string | null; readonly window: Window }[]
+  readonly zPlanes: number
+  readonly timePoints: number
+  readonly covered: Rect | null
+  readonly wells: readonly Well[]
+  readonly frames: { readonly used: number; readonly skipped: number } | null
+}
+
+export type PyramidSummary = Pick<
+  PyramidInfo,
+  'id' | 'name' | 'version' | 'complete' | 'width' | 'height' | 'pixelSizeUm'
+> & {
+  readonly current: boolean
+}
+
+export interface CurrentPyramid {
+  readonly current: Pick<PyramidInfo, 'id' | 'name' | 'version'> | null
+  readonly revision: number
+}
+
+/** A swap that the server turned down; `number` grows with each. */
+export interface RefusedSwap {
+  readonly tileDir: string
+  readonly message: string
+  readonly number: number
+}
+
+export interface CoverageRuns {
+  readonly version: string
+  readonly levels: readonly {
+    readonly level: number
+    readonly columns: number
+    readonly rows: number
+    /** Lengths of alternating runs over the tiles in row-major order: empty, present, empty, … */
+    readonly runs: readonly number[]
+  }[]
+}
+
+export interface HistogramReply {
+  readonly min: number
+  readonly max: number
+  readonly binStart: number
+  readonly binWidth: number
+  readonly counts: readonly number[]
+  readonly window: Window
+}
+
+/** Which plane of a pyramid is looked at; 0-based. */
+export interface PlaneSelection {
+  readonly channel: number
+  readonly zPlane: number
+  readonly timePoint: number
+}
+
+export interface TileAddress {
+  readonly level: number
+  readonly column: number
+  readonly row: number
+}
+
+/** The server answered, but not with what was asked for. */
+export class ApiError extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.name = 'ApiError'
+    this.status = status
+  }
+}
+
+const TOKEN_KEY = 'tilestage-token'
+
+/** Move `#token=…` out of the address bar, where it would be copied along, into this tab's memory. */
+export function keepToken(): void {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token')
+  if (!token) return
+  sessionStorage.setItem(TOKEN_KEY, token)
+  history.replaceState(history.state, '', location.pathname + location.search)
+}
+
+/**
+ * Ask the server. Every URL is relative, so that the page works below any path prefix.
+ *
+ * @throws {ApiError} the server refused. @throws {TypeError} it did not answer.
+ */
+export async function request(url: string, init: RequestInit = {}): Promise<Response> {
+  const token = sessionStorage.getItem(TOKEN_KEY)
+  const reply = await fetch(url, { ...init, headers: token ? { 'X-Tilestage-Token': token } : {} })
+  if (reply.ok) return reply
+  const problem = (await reply.json().catch(() => undefined)) as { message?: string } | undefined
+  throw new ApiError(reply.status, problem?.message ?? `The server answered ${reply.status}.`)
+}
+
+async function readJson<T>(url: string, signal?: AbortSignal): Promise<T> {
+  return (await (await request(url, { signal: signal ?? null, cache: 'no-cache' })).json()) as T
+}
+
+const pyramidUrl = (id: string): string => `pyramids/${encodeURIComponent(id)}`
+
+export function readCurrent(signal?: AbortSignal): Promise<CurrentPyramid & { readonly refused: RefusedSwap | null }> {
+  return readJson('current', signal)
+}
+
+export async function listPyramids(): Promise<readonly PyramidSummary[]> {
+  return (await readJson<{ pyramids: PyramidSummary[] }>('pyramids')).pyramids
+}
+
+export function readPyramid(id: string): Promise<PyramidInfo> {
+  return readJson(pyramidUrl(id))
+}
+
+const planeQuery = ({ channel, timePoint, zPlane }: PlaneSelection): string =>
+  `channel=${channel}&t=${timePoint}&depth=${zPlane}`
+
+export function readCoverage(id: string, plane: PlaneSelection): Promise<CoverageRuns> {
+  return readJson(`${pyramidUrl(id)}/coverage?${planeQuery(plane)}`)
+}
+
+export function readHistogram(id: string, channel: number, bins: number): Promise<HistogramReply> {
+  return readJson(`${pyramidUrl(id)}/histogram?channel=${channel}&bins=${bins}`)
+}
+
+/**
+ * The samples of one tile, little endian, followed by a mask where the tile is partly covered.
+ *
+ * @returns `undefined` where the tile is empty.
+ */
+export async function readTileBytes(
+  pyramid: PyramidInfo,
+  plane: PlaneSelection,
+  tile: TileAddress,
+  signal: AbortSignal,
+): Promise<ArrayBuffer | undefined> {
+  // The server counts zooms from the coarse end; this is the only place that knows.
+  const zoom = pyramid.levelCount - 1 - tile.level
+  const query = `${planeQuery(plane)}&v=${encodeURIComponent(pyramid.version)}`
+  const reply = await request(`${pyramidUrl(pyramid.id)}/tiles/${zoom}/${tile.column}/${tile.row}.bin?${query}`, {
+    signal,
+  })
+  return reply.status === 204 ? undefined : reply.arrayBuffer()
+}

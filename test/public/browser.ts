@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs'
+import { copyFile, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import sharp from 'sharp'
+
+const CHROMIUM_PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+/** The page stays silent about the network, and draws WebGL without a graphics card. */
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--enable-unsafe-swiftshader',
+]
+const READY_TIMEOUT_MS = 60_000
+
+const page = (name: string): string => fileURLToPath(new URL(`../../public/${name}`, import.meta.url))
+
+/** Start the Chromium that the set-up script found or installed. */
+export function launchBrowser(): Promise<Browser> {
+  const executablePath = process.env.TILESTAGE_CHROMIUM ?? CHROMIUM_PLACES.find(place => existsSync(place))
+  if (!executablePath) throw new Error('There is no Chromium; npm test installs it, or TILESTAGE_CHROMIUM names one.')
+  return chromium.launch({ executablePath, args: FLAGS })
+}
+
+/** Bundle the page as it is in the working tree, so that a test never sees an older one. */
+export async function bundlePage(folder: string): Promise<string> {
+  await mkdir(folder, { recursive: true })
+  await build({
+    entryPoints: [page('viewer.ts')],
+    outfile: join(folder, 'viewer.js'),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'error',
+  })
+  for (const name of ['index.html', 'viewer.css']) await copyFile(page(name), join(folder, name))
+  return folder
+}
+
+/** A page with everything that it asked for and complained about. */
+export interface OpenPage {
+  readonly page: Page
+  /** URLs in the order of the requests. */
+  readonly requests: string[]
+  /** Uncaught exceptions and what was logged as an error. */
+  readonly errors: string[]
+}
+
+/** Open a URL in a window of its own. */
+export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenPage> {
+  const context = await browser.newContext({
+    viewport: { width: 1200, height: 1000 },
+    reducedMotion: 'reduce',
+    ...options,
+  })
+  const page = await context.newPage()
+  const opened: OpenPage = { page, requests: [], errors: [] }
+  page.on('request', request => opened.requests.push(request.url()))
+  page.on('pageerror', error => opened.errors.push(`${error.stack ?? error}`))
+  page.on('console', message => message.type() === 'error' && opened.errors.push(message.text()))
+  await page.goto(url)
+  await untilReady(page)
+  return opened
+}
+
+/** Wait until everything that was asked for is drawn. */
+export async function untilReady(page: Page): Promise<void> {
+  // What was just done shows its effect on readiness within a frame.
+  await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve))))
+  await page.waitForFunction(() => document.documentElement.dataset.ready === '1', null, { timeout: READY_TIMEOUT_MS })
+}
+
+export interface Screen {
+  readonly width: number
+  /** Three bytes a pixel, row-major. */
+  readonly rgb: Buffer
+}
+
+/** What is on the screen, device pixel by device pixel. */
+export async function readScreen(page: Page): Promise<Screen> {
+  const { data, info } = await sharp(await page.screenshot())
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true })
+  return { width: info.width, rgb: data }
+}

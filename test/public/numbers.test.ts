@@ -1,0 +1,223 @@
+import t from 'tap'
+import { COLOUR_TABLES } from '../../public/colour-maps.js'
+import { brightness, colourStep, validContrast } from '../../public/contrast.js'
+import {
+  formatArea,
+  formatCoordinate,
+  formatLength,
+  formatNumber,
+  formatPixelSize,
+  formatSample,
+  formatShare,
+  parseNumber,
+} from '../../public/number-format.js'
+import type { PyramidInfo } from '../../public/pyramid-api.js'
+import { countSamples, percentile, resample, shareBelow } from '../../public/sample-histogram.js'
+import { barLabel, roundLength } from '../../public/scale-bar.js'
+import { extentOfRect, isSameArea, mapFromPixel, pixelFromMap } from '../../public/stage-geometry.js'
+import { TileCoverage } from '../../public/tile-coverage.js'
+import { packTile } from '../../public/tile-texels.js'
+import { firstLook, staysInPlace, wellInView } from '../../public/view-choices.js'
+import { parseWellName, rowName, wellGrid } from '../../public/well-grid.js'
+
+/** Thin no-break spaces read badly in a test. */
+const plain = (text: string): string => text.replaceAll('\u202f', ' ')
+
+const PYRAMID: PyramidInfo = {
+  id: 'id',
+  name: 'plate',
+  version: 'v',
+  complete: true,
+  width: 1000,
+  height: 1000,
+  tileSize: 256,
+  levelCount: 3,
+  originUm: { x: 0, y: 0 },
+  pixelSizeUm: { x: 1, y: 1 },
+  sampleType: 'uint16',
+  channels: [],
+  zPlanes: 1,
+  timePoints: 1,
+  covered: null,
+  wells: [],
+  frames: null,
+}
+
+t.test('thousands are set apart by thin no-break spaces, and minus is a minus sign', async t => {
+  t.equal(formatNumber(10212.44, 1), '10\u202f212.4')
+  t.equal(formatNumber(999), '999')
+  t.equal(formatNumber(-1234567), '\u22121\u202f234\u202f567')
+  t.equal(formatNumber(-0.04, 1), '0.0', 'zero has no sign')
+})
+
+t.test('a coordinate has as many decimals as a screen pixel can tell apart', async t => {
+  t.equal(plain(formatCoordinate(10212.437, 0.04)), '10 212.44 µm')
+  t.equal(plain(formatCoordinate(10212.437, 0.26)), '10 212.4 µm')
+  t.equal(plain(formatCoordinate(10212.437, 5)), '10 212 µm')
+})
+
+t.test('lengths are nm below 1 µm and mm from 1 000 µm, with three significant digits', async t => {
+  t.equal(plain(formatLength(0.325)), '325 nm')
+  t.equal(plain(formatLength(94.83)), '94.8 µm')
+  t.equal(plain(formatLength(9369.5)), '9.37 mm')
+  t.equal(plain(formatArea(9367.8, 9369.75)), '9.37 × 9.37 mm')
+  t.equal(plain(formatPixelSize(0.325, 0.325)), '0.325 µm/px')
+  t.equal(plain(formatPixelSize(0.05, 0.08)), '0.05 × 0.08 µm/px')
+})
+
+t.test('integer counts have no decimals, floating point four significant digits', async t => {
+  t.equal(plain(formatSample(65535, true)), '65 535')
+  t.equal(plain(formatSample(0.0123456, false)), '0.01235')
+  t.equal(formatSample(0, false), '0')
+})
+
+t.test('a share that is there but small is not shown as zero', async t => {
+  t.equal(plain(formatShare(0)), '0.0 %')
+  t.equal(plain(formatShare(0.0004)), '< 0.1 %')
+  t.equal(plain(formatShare(0.0154)), '1.5 %')
+})
+
+t.test('numbers are read as they are written', async t => {
+  t.equal(parseNumber(formatNumber(-10212.4, 1)), -10212.4)
+  t.equal(parseNumber(' 1 234,5 '), 1234.5)
+  t.equal(parseNumber('12 counts'), undefined)
+  t.equal(parseNumber(''), undefined)
+})
+
+t.test('a scale bar is the longest of 1, 2 or 5 × 10ⁿ that fits', async t => {
+  const cases = [
+    [89, 50],
+    [50, 50],
+    [49.9, 20],
+    [1000, 1000],
+    [999, 500],
+    [0.19, 0.1],
+    [0.3, 0.2],
+  ] as const
+  for (const [most, bar] of cases) t.equal(roundLength(most), bar, `${most} µm`)
+  t.equal(plain(barLabel(0.2)), '200 nm')
+  t.equal(plain(barLabel(50)), '50 µm')
+  t.equal(plain(barLabel(2000)), '2 mm')
+})
+
+t.test('the centre of pixel (0, 0) lies at the origin, and y points down', async t => {
+  const geometry = { originUm: { x: 100, y: 200 }, pixelSizeUm: { x: 0.5, y: 0.25 } }
+  t.same(mapFromPixel(geometry, 0.5, 0.5), [100, -200])
+  t.same(pixelFromMap(geometry, [105, -201]), { x: 10.5, y: 4.5 })
+  t.same(extentOfRect(geometry, { x0: 0, y0: 0, x1: 10, y1: 10 }), [99.75, -202.375, 104.75, -199.875])
+})
+
+t.test('two pyramids cover the same area when they share more than half of the smaller one', async t => {
+  t.ok(isSameArea([0, 0, 10, 10], [4, 0, 14, 10]))
+  t.notOk(isSameArea([0, 0, 10, 10], [6, 0, 16, 10]))
+  t.notOk(isSameArea([0, 0, 10, 10], [20, 20, 30, 30]))
+  t.ok(isSameArea([0, 0, 100, 100], [10, 10, 20, 20]), 'a part of the plate')
+})
+
+t.test('coverage runs say which tiles hold samples', async t => {
+  const coverage = new TileCoverage({
+    version: 'v',
+    levels: [{ level: 1, columns: 3, rows: 2, runs: [0, 1, 2, 2, 1] }],
+  })
+  const present = [0, 1].map(row => [0, 1, 2].map(column => coverage.has({ level: 1, column, row })))
+  t.same(present, [
+    [true, false, false],
+    [true, true, false],
+  ])
+  t.notOk(coverage.has({ level: 1, column: 3, row: 0 }), 'outside the grid')
+  t.notOk(coverage.has({ level: 0, column: 0, row: 0 }), 'a level without tiles')
+})
+
+t.test('unsigned samples become low byte, high byte and state, others floats and state', async t => {
+  const mask = Uint8Array.of(1, 0)
+  t.same([...packTile({ samples: Uint16Array.of(0x1234, 7), mask }, 'bytes')], [0x34, 0x12, 0, 255, 7, 0, 0, 0])
+  t.same([...packTile({ samples: Float32Array.of(-1.5, Number.NaN), mask: undefined }, 'floats')], [-1.5, 1, 0, 0])
+})
+
+t.test('a histogram of integers is exact, counts covered samples alone, and gives percentiles', async t => {
+  const samples = Uint16Array.of(10, 10, 12, 500, 14, 14, 14, 14)
+  const mask = Uint8Array.of(1, 1, 1, 0, 1, 1, 1, 1)
+  const block = { samples, mask, stride: 4, x0: 0, y0: 0, x1: 4, y1: 2 }
+  const histogram = countSamples([block], true)
+  t.ok(histogram)
+  if (!histogram) return
+  t.same(
+    [histogram.start, histogram.binWidth, [...Array.from(histogram.counts)], histogram.total],
+    [10, 1, [2, 0, 1, 0, 4], 7],
+  )
+  t.equal(percentile(histogram, 0.001), 10)
+  t.equal(percentile(histogram, 0.999), 14)
+  t.equal(shareBelow(histogram, 12), 2 / 7)
+  t.same([...resample(histogram, 10, 15, 5)], [2, 0, 1, 0, 4])
+  t.equal(
+    resample(histogram, 8, 18, 3).reduce((sum, count) => sum + count),
+    7,
+    'no count is lost',
+  )
+  t.equal(countSamples([{ ...block, x0: 3, x1: 4, y1: 1 }], true), undefined, 'nothing covered')
+})
+
+t.test('brightness runs from black to white along t^gamma, and integers keep a window of one count', async t => {
+  const contrast = { black: 100, white: 200, gamma: 2, map: 'grey', inverted: false } as const
+  t.same(
+    [50, 100, 150, 200, 300].map(value => brightness(value, contrast)),
+    [0, 0, 0.25, 1, 1],
+  )
+  t.equal(colourStep(0.25, false), 64)
+  t.equal(colourStep(0.25, true), 191)
+  t.match(validContrast({ ...contrast, black: 150.4, white: 100, gamma: 99 }, true), {
+    black: 150,
+    white: 151,
+    gamma: 5,
+  })
+})
+
+t.test('colour maps begin and end where their authors say', async t => {
+  const ends = (map: keyof typeof COLOUR_TABLES): number[][] => [
+    [...COLOUR_TABLES[map].subarray(0, 3)],
+    [...COLOUR_TABLES[map].subarray(-4, -1)],
+  ]
+  t.same(ends('grey'), [
+    [0, 0, 0],
+    [255, 255, 255],
+  ])
+  t.same(ends('magma'), [
+    [0, 0, 4],
+    [252, 253, 191],
+  ])
+  t.same(ends('viridis'), [
+    [68, 1, 84],
+    [253, 231, 37],
+  ])
+})
+
+t.test('wells are placed by their names, and listed where a name says no place', async t => {
+  t.same(parseWellName('B07'), { row: 1, column: 6 })
+  t.same(parseWellName('AF48'), { row: 31, column: 47 })
+  for (const name of ['AG1', 'A0', 'A49', 'slide 1', '7B']) t.equal(parseWellName(name), undefined, name)
+  t.equal(rowName(27), 'AB')
+  const well = (name: string) => ({ name, frames: 1, x0: 0, y0: 0, x1: 1, y1: 1 })
+  t.match(wellGrid(['A2', 'C3'].map(well)), { firstRow: 0, endRow: 3, firstColumn: 1, endColumn: 3 })
+  t.equal(wellGrid(['A1', 'control'].map(well)), undefined)
+  t.equal(wellGrid(['A1', 'A01'].map(well)), undefined, 'two at one place')
+})
+
+t.test('a sparse plate is first looked at one well at a time, a dense one as a whole', async t => {
+  const well = (x0: number, size: number) => ({ name: 'A1', frames: 1, x0, y0: 0, x1: x0 + size, y1: size })
+  const plate = (size: number) => ({ ...PYRAMID, wells: [well(0, size), well(1000 - size, size)] })
+  t.match(firstLook(plate(50)), { x0: 0, x1: 50 })
+  t.match(firstLook(plate(300)), { x0: 0, x1: 1000 })
+  t.match(firstLook({ ...PYRAMID, covered: { x0: 10, y0: 20, x1: 30, y1: 40 } }), { x0: 10, x1: 30 })
+  t.equal(wellInView(plate(50), { x0: 0, y0: 0, x1: 60, y1: 60 })?.name, 'A1')
+  t.equal(wellInView(plate(50), { x0: -500, y0: -500, x1: 540, y1: 540 }), undefined, 'a view of the plate')
+})
+
+t.test('a view is kept where the other pyramid has what is looked at', async t => {
+  const part = { ...PYRAMID, width: 100, height: 100 }
+  t.ok(staysInPlace(PYRAMID, { x: 50, y: 50 }, part))
+  t.notOk(staysInPlace(PYRAMID, { x: 500, y: 500 }, part), 'outside of the part')
+  t.notOk(
+    staysInPlace(PYRAMID, { x: 50, y: 50 }, { ...PYRAMID, originUm: { x: 5000, y: 0 } }),
+    'elsewhere on the stage',
+  )
+})

@@ -1,0 +1,521 @@
+import { createServer, request as httpRequest } from 'node:http'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Browser, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { COLOUR_TABLES } from '../../public/colour-maps.js'
+import { brightness, type Contrast, colourStep } from '../../public/contrast.js'
+import { formatCoordinate, formatSample } from '../../public/number-format.js'
+import type { Rect } from '../../src/plane.js'
+import { buildPyramid } from '../../src/pyramid/build-pyramid.js'
+import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
+import { openPyramid } from '../../src/pyramid/open-pyramid.js'
+import type { Pyramid } from '../../src/pyramid/pyramid.js'
+import { type RunningServer, startServer } from '../../src/server/serve.js'
+import type { FrameSource } from '../../src/sources/frame-source.js'
+import { openSources } from '../../src/sources/open-source.js'
+import { syntheticSource } from '../pyramid/synthetic-source.js'
+import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, type Screen, untilReady } from './browser.js'
+
+/** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */
+const PICTURE_TOP = 44
+const FREE = { x0: 60, y0: 230, x1: 740, y1: 790 }
+const VOID = [0x1c, 0x1e, 0x21]
+const EDGE = [0x6f, 0x76, 0x80]
+/**
+ * Screen pixels whose centre is this near to a border between samples, in samples, may fall on either side: graphics
+ * hardware places the corners of a tile to a sixteenth of a screen pixel.
+ */
+const BORDER = 0.1
+
+/** What is seen: level-0 pixels of the picture's corners, and the level that is drawn. */
+interface ViewOfPicture extends Rect {
+  readonly umPerPx: number
+  readonly level: number
+}
+
+const folder = t.testdir({})
+const plate = ['well_A1', 'well_A2', 'well_B1'].map(
+  name => new URL(`../../examples/plate/${name}.pcs`, import.meta.url).pathname,
+)
+
+async function buildFrom(
+  sources: readonly FrameSource[],
+  name: string,
+  settings: Partial<BuildSettings> = {},
+  overwrite = false,
+): Promise<string> {
+  const output = join(folder, name)
+  await buildPyramid({
+    sources,
+    output,
+    settings: { ...DEFAULT_SETTINGS, ...settings },
+    overwrite,
+    strict: true,
+    software: 'tilestage test',
+  })
+  return output
+}
+
+async function buildPlate(name: string, series = plate): Promise<string> {
+  const { sources } = await openSources(series)
+  const output = await buildFrom(sources as FrameSource[], name)
+  for (const source of sources) await source.close()
+  return output
+}
+
+type Sampler = (x: number, y: number) => number | undefined
+
+/**
+ * Samples of a level as the pyramid holds them, read without the server; `undefined` where no frame lies.
+ *
+ * @param area in pixels of the level; what lies outside is unknown.
+ */
+async function readSamples(pyramid: Pyramid, level: number, area: Rect): Promise<Sampler> {
+  const plane = { channel: 0, zPlane: 0, timePoint: 0 }
+  const coverage = pyramid.coverage(plane)
+  const { tileSize } = pyramid.geometry
+  const tileOf = (pixel: number): number => Math.floor(pixel / tileSize)
+  const tiles = new Map<string, { samples: ArrayLike<number>; mask: Uint8Array | undefined }>()
+  for (let row = tileOf(area.y0); row <= tileOf(area.y1); row++) {
+    for (let column = tileOf(area.x0); column <= tileOf(area.x1); column++) {
+      const address = { level, column, row }
+      const tile = row >= 0 && column >= 0 && coverage.hasTile(address) && (await pyramid.readTile(plane, address))
+      if (tile) tiles.set(`${column},${row}`, { samples: tile.samples, mask: coverage.tileMask(address) })
+    }
+  }
+  return (x, y) => {
+    const tile = tiles.get(`${tileOf(x)},${tileOf(y)}`)
+    const index = (y - tileOf(y) * tileSize) * tileSize + (x - tileOf(x) * tileSize)
+    return tile && (!tile.mask || tile.mask[index]) ? tile.samples[index] : undefined
+  }
+}
+
+async function viewOf(page: Page): Promise<ViewOfPicture> {
+  return page.evaluate(() => (window as unknown as { tilestage: { view: ViewOfPicture } }).tilestage.view)
+}
+
+/** The level's sample under the centre of a screen pixel of the picture; `undefined` too near to a border to tell. */
+function sampleUnder(view: ViewOfPicture, pixelSizeUm: { x: number; y: number }, column: number, row: number) {
+  const x = (view.x0 + ((column + 0.5) * view.umPerPx) / pixelSizeUm.x) / 2 ** view.level
+  const y = (view.y0 + ((row + 0.5) * view.umPerPx) / pixelSizeUm.y) / 2 ** view.level
+  const nearBorder = [x, y].some(value => Math.abs(value - Math.round(value)) < BORDER)
+  return nearBorder ? undefined : { x: Math.floor(x), y: Math.floor(y) }
+}
+
+function differs(
+  screen: Screen,
+  column: number,
+  row: number,
+  [red = 0, green = 0, blue = 0]: readonly number[],
+): boolean {
+  const at = 3 * ((row + PICTURE_TOP) * screen.width + column)
+  const parts = [red, green, blue]
+  return parts.some((part, i) => Math.abs((screen.rgb[at + i] as number) - part) > 1)
+}
+
+/** What is seen, in pixels of the level that is drawn. */
+function levelRect({ x0, y0, x1, y1, level }: ViewOfPicture): Rect {
+  return { x0: x0 / 2 ** level, y0: y0 / 2 ** level, x1: x1 / 2 ** level, y1: y1 / 2 ** level }
+}
+
+/** Compare the free part of the picture with what the samples say, pixel by pixel. */
+async function comparePicture(t: Test, page: Page, pyramid: Pyramid, contrast: Contrast, what: string) {
+  await untilReady(page)
+  const view = await viewOf(page)
+  const screen = await readScreen(page)
+  const table = COLOUR_TABLES[contrast.map]
+  const sample = await readSamples(pyramid, view.level, levelRect(view))
+  const counts = { covered: 0, uncovered: 0, wrong: 0 }
+  let first = ''
+  for (let row = FREE.y0; row < FREE.y1; row += 5) {
+    for (let column = FREE.x0; column < FREE.x1; column++) {
+      const at = sampleUnder(view, pyramid.geometry.pixelSizeUm, column, row)
+      if (!at) continue
+      const value = sample(at.x, at.y)
+      let wrong: boolean
+      if (value === undefined) {
+        counts.uncovered++
+        wrong = differs(screen, column, row, VOID) && differs(screen, column, row, EDGE)
+      } else {
+        counts.covered++
+        const step = 4 * colourStep(brightness(value, contrast), contrast.inverted)
+        wrong = differs(screen, column, row, [...table.subarray(step, step + 3)])
+      }
+      if (wrong && counts.wrong++ === 0) {
+        const shown = [...screen.rgb.subarray(3 * ((row + PICTURE_TOP) * screen.width + column)).subarray(0, 3)]
+        first = `sample ${at.x}, ${at.y} = ${value} is shown as ${shown}`
+      }
+    }
+  }
+  t.equal(counts.wrong, 0, `${what}: ${counts.covered} covered and ${counts.uncovered} uncovered pixels ${first}`)
+  return counts
+}
+
+async function setContrast(page: Page, contrast: Contrast): Promise<void> {
+  await page.selectOption('#colour-map', contrast.map)
+  const pressed = (await page.getAttribute('.invert', 'aria-pressed')) === 'true'
+  if (pressed !== contrast.inverted) await page.click('.invert')
+  for (const name of ['black', 'white', 'gamma', 'black'] as const) {
+    await page.fill(`input[name=${name}]`, `${contrast[name]}`)
+    await page.press(`input[name=${name}]`, 'Enter')
+  }
+}
+
+const tileRequests = ({ requests }: OpenPage): string[] => requests.filter(url => url.includes('/tiles/'))
+const grey = (black: number, white: number, gamma = 1): Contrast => ({
+  black,
+  white,
+  gamma,
+  map: 'grey',
+  inverted: false,
+})
+
+let browser: Browser
+let assetsFolder: string
+let platePath: string
+let wellPath: string
+
+t.before(async () => {
+  ;[browser, assetsFolder, platePath, wellPath] = await Promise.all([
+    launchBrowser(),
+    bundlePage(join(folder, 'page')),
+    buildPlate('plate'),
+    buildPlate('other_well', plate.slice(1, 2)),
+  ])
+})
+t.teardown(() => browser.close())
+
+async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
+  return (await start(t, pyramids)).url
+}
+
+async function start(t: Test, pyramids: readonly string[], port = 0): Promise<RunningServer> {
+  const server = await startServer({
+    host: '127.0.0.1',
+    port,
+    roots: [],
+    allowedHosts: [],
+    cacheBytes: 64 * 2 ** 20,
+    pyramids,
+    logger: pino({ level: 'silent' }),
+    software: 'tilestage test',
+    assetsFolder,
+  })
+  t.teardown(() => server.close())
+  return server
+}
+
+async function open(t: Test, url: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
+  const opened = await openPage(browser, url, options)
+  t.teardown(() => opened.page.context().close())
+  return opened
+}
+
+async function openTruth(t: Test, path: string): Promise<Pyramid> {
+  const pyramid = await openPyramid(path)
+  t.teardown(() => pyramid.close())
+  return pyramid
+}
+
+t.test('every pixel of the picture is its sample through the chosen window, and contrast fetches nothing', async t => {
+  const opened = await open(t, await serve(t, [platePath]))
+  const { page } = opened
+  const pyramid = await openTruth(t, platePath)
+  const fitted = await comparePicture(t, page, pyramid, await contrastOf(page), 'automatic contrast, fitted')
+  t.ok(fitted.covered > 40_000)
+
+  await page.keyboard.press('1')
+  await untilReady(page)
+  t.equal((await viewOf(page)).umPerPx, pyramid.geometry.pixelSizeUm.x, 'one screen pixel per sample')
+  const before = tileRequests(opened).length
+  for (const contrast of [
+    grey(100, 600),
+    grey(150, 160),
+    grey(140, 900, 0.5),
+    { ...grey(120, 500), inverted: true },
+    { ...grey(100, 800), map: 'magma' } as const,
+    { ...grey(100, 800), map: 'cividis', inverted: true } as const,
+  ]) {
+    await setContrast(page, contrast)
+    const { black, white, gamma, map, inverted } = contrast
+    await comparePicture(
+      t,
+      page,
+      pyramid,
+      contrast,
+      `${black} to ${white}, gamma ${gamma}, ${map}${inverted ? ', inverted' : ''}`,
+    )
+  }
+  t.equal(tileRequests(opened).length, before, 'no tile was asked for')
+
+  await setContrast(page, grey(150, 160))
+  for (let i = 0; i < 5; i++) await page.keyboard.press('+')
+  await comparePicture(t, page, pyramid, grey(150, 160), 'magnified')
+  await page.keyboard.press('0')
+  for (let i = 0; i < 2; i++) await page.keyboard.press('-')
+  const small = await comparePicture(t, page, pyramid, grey(150, 160), 'from a coarser level')
+  t.ok(small.uncovered > 5000, 'the border of the well is in view')
+  const screen = await readScreen(page)
+  const row = Array.from({ length: 700 }, (_, x) => x + FREE.x0)
+  const border = row.findIndex(column => differs(screen, column, 460, VOID))
+  t.notOk(differs(screen, border + FREE.x0, 460, EDGE), 'one pixel of border')
+  t.ok(
+    differs(screen, border + FREE.x0 + 1, 460, EDGE) && differs(screen, border + FREE.x0 + 1, 460, VOID),
+    'then samples',
+  )
+  t.same(opened.errors, [])
+})
+
+t.test('floating-point samples below zero are drawn and read out as they are', async t => {
+  const sample = (_: number, x: number, y: number): number => Math.fround(Math.sin(x / 9) * Math.cos(y / 7) - 0.25)
+  const frames = [{ xUm: -50, yUm: 20 }]
+  const source = syntheticSource({ frames, sample, sampleType: 'float32', frameSize: { width: 300, height: 280 } })
+  const path = await buildFrom([source], 'floats')
+  const { page, errors } = await open(t, await serve(t, [path]))
+  const pyramid = await openTruth(t, path)
+  await comparePicture(t, page, pyramid, await contrastOf(page), 'automatic contrast')
+  await setContrast(page, grey(-0.5, 0.25))
+  await comparePicture(t, page, pyramid, grey(-0.5, 0.25), 'around zero')
+  const view = await viewOf(page)
+  const [x, y] = [view.x0 + 303.5 * view.umPerPx, view.y0 + 405.5 * view.umPerPx].map(Math.floor)
+  await page.mouse.move(303.5, 405.5 + PICTURE_TOP)
+  const value = (await readSamples(pyramid, 0, levelRect(view)))(x as number, y as number)
+  t.equal(await page.textContent('#status .sample'), formatSample(value as number, false))
+  t.same(errors, [])
+})
+
+t.test('the read-out gives stage position and stored counts under the pointer', async t => {
+  const { page } = await open(t, await serve(t, [platePath]))
+  const pyramid = await openTruth(t, platePath)
+  const { originUm, pixelSizeUm } = pyramid.geometry
+  await page.keyboard.press('1')
+  await untilReady(page)
+  const view = await viewOf(page)
+  const sample = await readSamples(pyramid, 0, levelRect(view))
+  for (const [column, row] of [
+    [300, 300],
+    [457, 611],
+    [702, 255],
+  ] as const) {
+    await page.mouse.move(column, row + PICTURE_TOP)
+    const x = view.x0 + (column * view.umPerPx) / pixelSizeUm.x
+    const y = view.y0 + (row * view.umPerPx) / pixelSizeUm.y
+    const value = sample(Math.floor(x), Math.floor(y))
+    t.equal(
+      await page.textContent('#status .x'),
+      formatCoordinate(originUm.x + (x - 0.5) * pixelSizeUm.x, view.umPerPx),
+    )
+    t.equal(
+      await page.textContent('#status .y'),
+      formatCoordinate(originUm.y + (y - 0.5) * pixelSizeUm.y, view.umPerPx),
+    )
+    t.equal(await page.textContent('#status .sample'), `${formatSample(value as number, true)} counts`)
+    t.match(await page.textContent('#status .source'), /^A1/)
+  }
+  await page.keyboard.press('0')
+  await untilReady(page)
+  await page.mouse.move(20, PICTURE_TOP + 500)
+  t.equal(await page.textContent('#status .sample'), 'no frame here')
+})
+
+t.test('an open page follows set_tile_source without a reload, and says so', async t => {
+  const url = await serve(t, [platePath, wellPath])
+  const opened = await open(t, url)
+  const { page } = opened
+  const swapTo = (path: string): Promise<Response> =>
+    fetch(`${url}set_tile_source?tile_dir=${encodeURIComponent(path)}`, { redirect: 'manual' })
+  let loads = 0
+  page.on('load', () => loads++)
+
+  t.equal((await swapTo(wellPath)).status, 303)
+  await page.waitForSelector('#chooser b:text-is("other_well")')
+  await untilReady(page)
+  t.match(
+    await page.textContent('#notice'),
+    /Now showing other_well\. Different stage area: fitted, contrast automatic\./,
+  )
+  await comparePicture(t, page, await openTruth(t, wellPath), await contrastOf(page), 'the other pyramid')
+
+  t.equal((await swapTo(join(folder, 'nowhere'))).status, 404)
+  await page.waitForSelector('#notice:has-text("Swap refused")')
+  t.match(await page.textContent('#notice'), /Still showing other_well/)
+
+  await setContrast(page, grey(150, 400))
+  const before = await viewOf(page)
+  t.equal((await swapTo(platePath)).status, 303)
+  await page.waitForSelector('#chooser b:text-is("plate")')
+  await untilReady(page)
+  t.match(await page.textContent('#notice'), /Same stage area: view and contrast kept\./)
+  t.equal((await viewOf(page)).umPerPx, before.umPerPx)
+  await comparePicture(t, page, await openTruth(t, platePath), grey(150, 400), 'view and contrast kept')
+
+  await page.click('#notice :text("Go back")')
+  await page.waitForSelector('#chooser b:text-is("other_well")')
+  t.match(page.url(), /\?pyramid=/, 'going back pins the pyramid')
+  t.equal(loads, 0)
+  // The refused swap was asked for by the test, not by the page.
+  t.same(opened.errors, [])
+})
+
+t.test('a pyramid that is built anew under an open page is shown anew', async t => {
+  const series = plate.slice(2)
+  const path = await buildPlate('rebuilt', series)
+  const { page, errors } = await open(t, await serve(t, [path]))
+  const contrast = grey(130, 500)
+  await setContrast(page, contrast)
+  const before = await openPyramid(path)
+  const { version } = before
+  await before.close()
+  const { sources } = await openSources(series)
+  await buildFrom(sources as FrameSource[], 'rebuilt', { blend: 'last', dark: 0 }, true)
+  const pyramid = await openTruth(t, path)
+  t.not(pyramid.version, version)
+  await page.waitForResponse(reply => reply.url().includes(`/tiles/`) && reply.url().includes(pyramid.version))
+  await comparePicture(t, page, pyramid, contrast, 'the new samples, contrast kept')
+  t.same(errors, [])
+})
+
+t.test('a lost server is told, and the page heals when it is back', async t => {
+  const server = await start(t, [platePath])
+  const { page } = await open(t, server.url)
+  await page.waitForSelector('#connection[data-state=live]')
+  await server.close()
+  await page.waitForSelector('#notice:has-text("Server not reachable")')
+  t.equal(await page.textContent('#connection .word'), 'Offline')
+  await start(t, [wellPath], Number(new URL(server.url).port))
+  await page.click('#notice :text("Try now")')
+  await page.waitForSelector('#connection[data-state=live]')
+  await page.waitForSelector('#chooser b:text-is("other_well")')
+  t.notMatch(await page.textContent('#notice'), /not reachable/)
+})
+
+t.test('wells, overview and keys move the view', async t => {
+  const { page } = await open(t, await serve(t, [platePath]))
+  const name = (): Promise<string | null> => page.textContent('.well-name')
+  t.equal(await name(), 'A1')
+  await page.keyboard.press(']')
+  await untilReady(page)
+  t.equal(await name(), 'A2')
+  await page.click('.well[aria-label^="B1"]')
+  await untilReady(page)
+  t.equal(await name(), 'B1')
+  t.match(await page.textContent('.well-facts'), /25 frames/)
+  await page.keyboard.press('1')
+  await page.keyboard.press('+')
+  await untilReady(page)
+  const before = await viewOf(page)
+  await page.click('#overview', { position: { x: 30, y: 30 } })
+  await untilReady(page)
+  const after = await viewOf(page)
+  t.ok(after.x0 < before.x0 && after.y0 < before.y0, 'up and to the left')
+  await page.keyboard.press('Shift+Digit0')
+  await untilReady(page)
+  t.match(await page.textContent('.well-facts'), /Whole plate/)
+  t.equal(await page.isVisible('#overview'), false, 'all is visible')
+  await page.keyboard.press('?')
+  t.ok(await page.isVisible('#keys'))
+})
+
+t.test('handles of the histogram move with arrow keys and pointer', async t => {
+  const { page } = await open(t, await serve(t, [platePath]))
+  const black = page.locator('.handle.black')
+  const start = Number(await black.getAttribute('aria-valuenow'))
+  await black.focus()
+  await page.keyboard.press('ArrowRight')
+  await page.keyboard.press('Shift+ArrowRight')
+  await untilReady(page)
+  t.equal(Number(await black.getAttribute('aria-valuenow')), start + 11)
+  t.match(await black.getAttribute('aria-valuetext'), /counts$/)
+  const white = page.locator('.handle.white')
+  const whiteStart = Number(await white.getAttribute('aria-valuenow'))
+  const box = await white.boundingBox()
+  t.ok(box)
+  if (!box) return
+  await page.mouse.move(box.x + 12, box.y + 60)
+  await page.mouse.down()
+  await page.mouse.move(box.x - 60, box.y + 60, { steps: 4 })
+  await page.mouse.up()
+  await untilReady(page)
+  t.ok(Number(await white.getAttribute('aria-valuenow')) < whiteStart - 100)
+  t.equal(
+    await page.inputValue('input[name=white]').then(text => Number(text.replace(/\s/g, ''))),
+    Number(await white.getAttribute('aria-valuenow')),
+  )
+})
+
+t.test('below a path prefix everything stays there, and no other host is asked', async t => {
+  const target = new URL(await serve(t, [platePath]))
+  const prefix = '/user/ann/proxy/8979'
+  const proxy = createServer((incoming, outgoing) => {
+    if (!incoming.url?.startsWith(`${prefix}/`)) {
+      outgoing.writeHead(404).end()
+      return
+    }
+    const { method, headers } = incoming
+    const onward = httpRequest(new URL(incoming.url.slice(prefix.length), target), { method, headers }, reply => {
+      outgoing.writeHead(reply.statusCode ?? 502, reply.headers)
+      reply.pipe(outgoing)
+    })
+    onward.on('error', () => outgoing.destroy())
+    outgoing.on('close', () => onward.destroy())
+    incoming.pipe(onward)
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+  const { port } = proxy.address() as { port: number }
+  const { page, requests, errors } = await open(t, `http://127.0.0.1:${port}${prefix}/`)
+  await page.waitForSelector('#connection[data-state=live]')
+  await comparePicture(t, page, await openTruth(t, platePath), await contrastOf(page), 'below a prefix')
+  const outside = requests.filter(
+    url => !url.startsWith(`http://127.0.0.1:${port}${prefix}/`) && !url.startsWith('data:'),
+  )
+  t.same(outside, [])
+  t.same(errors, [])
+})
+
+t.test('on a phone nothing overflows, and everything can be hit with a finger', async t => {
+  const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }
+  const { page } = await open(t, await serve(t, [platePath]), phone)
+  const overflow = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  t.equal(await overflow(), 0)
+  t.match(await page.textContent('#status .sample'), /counts$/, 'without hover the centre is read out')
+  for (const sheet of ['contrast', 'plate']) {
+    await page.tap(`#tabs [data-sheet=${sheet}]`)
+    await untilReady(page)
+    t.ok(await page.isVisible(`#${sheet}`))
+    t.equal(await overflow(), 0, sheet)
+    const small = await page.evaluate(() =>
+      Array.from(document.querySelectorAll<HTMLElement>('button, input, select, [role=slider]'))
+        .filter(target => target.checkVisibility({ visibilityProperty: true }))
+        .map(target => ({
+          name: target.id || target.className || target.getAttribute('name'),
+          box: target.getBoundingClientRect(),
+        }))
+        .filter(({ box }) => box.width < 24 || box.height < 24)
+        .map(({ name, box }) => `${name} ${box.width} × ${box.height}`),
+    )
+    t.same(small, [], `${sheet}: targets of 24 px or more`)
+  }
+})
+
+t.test('a server without a pyramid says what to do, and the page opens the first one by itself', async t => {
+  const url = await serve(t, [])
+  const { page, errors } = await open(t, url)
+  t.ok(await page.isVisible('text=Nothing to show yet'))
+  await fetch(`${url}set_tile_source?tile_dir=${encodeURIComponent(platePath)}`, { redirect: 'manual' })
+  await page.waitForSelector('#chooser b:text-is("plate")')
+  await untilReady(page)
+  await comparePicture(t, page, await openTruth(t, platePath), await contrastOf(page), 'the first pyramid')
+  t.same(errors, [])
+})
+
+/** Window and gamma as the panel shows them, in grey. */
+async function contrastOf(page: Page): Promise<Contrast> {
+  const levels = ['black', 'white'].map(name => page.getAttribute(`.handle.${name}`, 'aria-valuenow'))
+  const [black, white] = (await Promise.all(levels)).map(Number)
+  return grey(black as number, white as number)
+}
