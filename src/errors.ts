@@ -63,7 +63,7 @@ const REASONS: Record<string, string> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'is not a directory',
   EISDIR: 'is a directory',
-  EACCES: 'may not be read (permission denied)',
+  EACCES: 'may not be used (permission denied)',
   EPERM: 'may not be used (operation not permitted)',
   ENOSPC: 'cannot be written: the disk is full; free some space and run the same command again',
   EDQUOT: 'cannot be written: the disk quota is used up',

@@ -1,6 +1,7 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fromSystemError } from '../errors.js'
+import { makeFolder } from './make-folder.js'
 
 /**
  * Write a whole file, its folder made if need be, under a temporary name, then rename it: readers see the old file or the new one, never a part.
@@ -10,7 +11,7 @@ import { fromSystemError } from '../errors.js'
 export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     const file = await open(temporary, 'w')
     try {
       await file.writeFile(bytes)

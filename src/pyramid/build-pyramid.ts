@@ -67,7 +67,7 @@ export interface BuildReport {
 export async function buildPyramid(request: BuildRequest): Promise<BuildReport> {
   const { sources, settings, strict, signal } = request
   const started = performance.now()
-  refuseInsideInput(
+  await refuseInsideInput(
     request.output,
     sources.map(({ url }) => url),
   )

@@ -1,0 +1,143 @@
+import { realpath } from 'node:fs/promises'
+import type { Flags } from '../config.js'
+import { UsageError } from '../errors.js'
+import type { Plane, SampleType } from '../plane.js'
+import { SAMPLE_TYPES } from '../plane.js'
+import type { Blend } from '../pyramid/blend.js'
+import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../pyramid/build-settings.js'
+import { readCorrectionImage } from '../sources/correction-image.js'
+import type { FrameSource } from '../sources/frame-source.js'
+import { openSources } from '../sources/open-source.js'
+
+export interface OpenedSeries {
+  readonly sources: readonly FrameSource[]
+  readonly join: Join
+  readonly warnings: readonly string[]
+}
+
+/**
+ * Open the series that a `build` or `view` names, by position or by `--channel NAME=GLOB`, and say how they relate.
+ * The caller closes them.
+ */
+export async function openNamedSeries(flags: Flags): Promise<OpenedSeries> {
+  const channels = flags.all('channel').map(parseChannel)
+  const kinds = [channels.length > 0 && '--channel', flags.has('as') && '--as', flags.has('merge') && '--merge'].filter(
+    Boolean,
+  )
+  if (kinds.length > 1)
+    throw new UsageError(`${kinds.join(' and ')} exclude each other: they say how series over the same area relate.`)
+  flags.oneOf('as', ['time'])
+  if (flags.positionals.length + channels.length === 0)
+    throw new UsageError('Name the series to build from, as paths or quoted globs.')
+  if (channels.length > 0) return openChannels(flags.positionals, channels)
+  const join: Join = flags.has('as') ? { kind: 'time' } : flags.has('merge') ? { kind: 'merge' } : { kind: 'separate' }
+  return { ...(await openSources(flags.positionals)), join }
+}
+
+interface ChannelFlag {
+  readonly name: string
+  readonly pattern: string
+}
+
+function parseChannel(text: string): ChannelFlag {
+  const at = text.indexOf('=')
+  if (at < 1 || at === text.length - 1) throw new UsageError(`--channel ${text} is not possible; it is NAME=GLOB.`)
+  return { name: text.slice(0, at), pattern: text.slice(at + 1) }
+}
+
+/** Open the series of every channel; a series that is also named by position is the same one. */
+async function openChannels(positionals: readonly string[], channels: readonly ChannelFlag[]): Promise<OpenedSeries> {
+  const sources = new Map<string, FrameSource>()
+  const names = new Map<string, string>()
+  const warnings: string[] = []
+  const add = async (patterns: readonly string[], name: string | undefined): Promise<void> => {
+    const opened = await openSources(patterns)
+    warnings.push(...opened.warnings)
+    for (const source of opened.sources) {
+      const path = await realpath(source.url)
+      if (sources.has(path)) await source.close()
+      else sources.set(path, source)
+      if (name === undefined) continue
+      const other = names.get(path) ?? name
+      if (other !== name)
+        throw new UsageError(`${source.url} is given to the channels ${other} and ${name}; a series has one.`)
+      names.set(path, name)
+    }
+  }
+  try {
+    if (positionals.length > 0) await add(positionals, undefined)
+    for (const { name, pattern } of channels) await add([pattern], name)
+    const channelOf = (path: string, { url }: FrameSource): string => {
+      const name = names.get(path)
+      if (name === undefined) throw new UsageError(`${url} belongs to no --channel; give every series one.`)
+      return name
+    }
+    const join: Join = { kind: 'channels', names: [...sources].map(([path, source]) => channelOf(path, source)) }
+    return { sources: [...sources.values()], warnings, join }
+  } catch (error) {
+    await Promise.all([...sources.values()].map(source => source.close()))
+    throw error
+  }
+}
+
+/** @throws {UsageError} a flag whose value makes no sense. */
+export async function readBuildSettings(flags: Flags, join: Join): Promise<BuildSettings> {
+  const blend = flags.oneOf<Blend>('blend', ['feather', 'mean', 'last', 'pyme']) ?? DEFAULT_SETTINGS.blend
+  const rotate = flags.oneOf('rotate-image', ['90', '180', '270'])
+  const flips = flags.all('flip-image').flatMap(text => text.split(','))
+  const wrongFlip = flips.find(axis => axis !== 'x' && axis !== 'y')
+  if (wrongFlip !== undefined) throw new UsageError(`--flip-image ${wrongFlip} is not possible; it is x or y.`)
+  const tileSize = flags.oneOf('tile-size', TILE_SIZES.map(String))
+  return {
+    blend,
+    sampleType: flags.oneOf('dtype', Object.keys(SAMPLE_TYPES) as SampleType[]),
+    tileSize: tileSize === undefined ? DEFAULT_SETTINGS.tileSize : Number(tileSize),
+    originUm: readOrigin(flags),
+    pixelSizeUm: readPixelSize(flags),
+    orientation: {
+      flipX: flips.includes('x'),
+      flipY: flips.includes('y'),
+      rotate: (Number(rotate) || 0) as 0 | 90 | 180 | 270,
+    },
+    stageSign: readStageSign(flags.text('stage-sign')),
+    join,
+    dark: await readDark(flags.text('dark')),
+    gain: await readImage(flags.text('gain')),
+    illumination: await readImage(flags.text('illumination')),
+  }
+}
+
+function readOrigin(flags: Flags): BuildSettings['originUm'] {
+  if (!flags.has('origin')) return undefined
+  const numbers = flags.numbers('origin')
+  if (numbers?.length !== 2) throw flags.wrong('origin', 'it is X,Y in µm')
+  return { x: numbers[0], y: numbers[1] }
+}
+
+function readPixelSize(flags: Flags): BuildSettings['pixelSizeUm'] {
+  if (!flags.has('pixel-size')) return undefined
+  const numbers = flags.numbers('pixel-size')
+  if (!numbers || numbers.length > 2 || !numbers.every(size => size > 0))
+    throw flags.wrong('pixel-size', 'it is a size above 0 in µm, or two of them as X,Y')
+  return { x: numbers[0], y: numbers[numbers.length - 1] }
+}
+
+function readStageSign(text: string | undefined): BuildSettings['stageSign'] {
+  const sign: { x: 1 | -1; y: 1 | -1 } = { x: 1, y: 1 }
+  for (const part of text?.split(',') ?? []) {
+    const match = /^([xy])=([+-]?1)$/.exec(part.trim())
+    if (!match) throw new UsageError(`--stage-sign ${text} is not possible; it is x=-1, y=-1 or x=-1,y=-1.`)
+    sign[match[1] as 'x' | 'y'] = Number(match[2]) as 1 | -1
+  }
+  return sign
+}
+
+async function readDark(text: string | undefined): Promise<number | Plane | undefined> {
+  if (text === undefined) return undefined
+  const level = Number(text)
+  return Number.isFinite(level) ? level : readCorrectionImage(text)
+}
+
+async function readImage(path: string | undefined): Promise<Plane | undefined> {
+  return path === undefined ? undefined : readCorrectionImage(path)
+}

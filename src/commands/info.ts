@@ -1,0 +1,220 @@
+import { basename, resolve } from 'node:path'
+import type { Flags } from '../config.js'
+import { UsageError } from '../errors.js'
+import { openPyramid } from '../pyramid/open-pyramid.js'
+import type { Pyramid } from '../pyramid/pyramid.js'
+import { type PyramidRecord, versionOf } from '../pyramid/pyramid-record.js'
+import { readRecord, readSkippedFrames } from '../pyramid/pyramid-store.js'
+import type { FrameSource } from '../sources/frame-source.js'
+import { openSources } from '../sources/open-source.js'
+import { holdsPyramid } from './holds-pyramid.js'
+import { type Terminal, untilStopped } from './terminal.js'
+
+/** Rows of a table for people: label and value; an undefined value is left out. */
+type Row = readonly [label: string, value: string | undefined]
+
+/** `tilestage info`: what series or a pyramid hold. */
+export async function info(flags: Flags, terminal: Terminal): Promise<number> {
+  if (flags.positionals.length === 0) throw new UsageError('Name the series or the pyramid to describe.')
+  const described = await untilStopped(describe(flags.positionals), terminal)
+  terminal.stdout.write(flags.has('json') ? `${JSON.stringify(described.json, null, 2)}\n` : described.text)
+  return 0
+}
+
+interface Description {
+  readonly json: unknown
+  readonly text: string
+}
+
+async function describe(paths: readonly string[]): Promise<Description> {
+  const isPyramid = paths.length === 1 && (await holdsPyramid(paths[0]))
+  return isPyramid ? describePyramid(paths[0]) : describeSeries(paths)
+}
+
+async function describeSeries(patterns: readonly string[]): Promise<Description> {
+  const { sources, warnings } = await openSources(patterns)
+  try {
+    const total = sources.reduce((sum, { series }) => sum + series.frames.length, 0)
+    const summary = sources.length > 1 ? `${sources.length} series, ${total} frames\n` : ''
+    return {
+      json: { kind: 'series', series: sources.map(seriesFacts), warnings },
+      text: [...sources.map(seriesText), summary, ...warnings.map(warning => `note: ${warning}\n`)]
+        .filter(Boolean)
+        .join('\n'),
+    }
+  } finally {
+    await Promise.all(sources.map(source => source.close()))
+  }
+}
+
+function seriesFacts({ url, format, series }: FrameSource): Record<string, unknown> {
+  const { frames, metadata, ...facts } = series
+  return {
+    url: resolve(url),
+    format,
+    ...facts,
+    frames: frames.length,
+    frameNumbers: extent(frames.map(({ index }) => index)),
+    stageUm: stageExtent(series.frames),
+    metadata,
+  }
+}
+
+function seriesText({ url, format, series }: FrameSource): string {
+  const { frames, frameSize, pixelSizeUm, channels, cameraRoi } = series
+  const numbers = extent(frames.map(({ index }) => index))
+  const stage = stageExtent(frames)
+  return table(`${series.name}  ${format}  ${resolve(url)}`, [
+    [
+      'frames',
+      `${frames.length} of ${frameSize.width} × ${frameSize.height} px, ${series.sampleType}, numbers ${numbers[0]} to ${numbers[1]}`,
+    ],
+    ['placed from', series.dataStartsAt > 0 ? `frame ${series.dataStartsAt} on` : undefined],
+    ['pixel size', pixelSizeUm ? micrometres(pixelSizeUm) : 'unknown; give --pixel-size'],
+    ['stage', `x ${range(stage.x)} µm, y ${range(stage.y)} µm`],
+    [
+      'camera ROI',
+      cameraRoi.x || cameraRoi.y ? `starts at ${cameraRoi.x}, ${cameraRoi.y} px of the sensor` : undefined,
+    ],
+    ['channels', channels.length > 1 ? channels.map(({ name }) => name).join(', ') : undefined],
+    ['z planes', series.zPlanes > 1 ? String(series.zPlanes) : undefined],
+    ['dark level', `${series.darkLevel} counts`],
+    ['well', series.well],
+    ['state', series.complete ? 'complete' : 'still being written'],
+    ...series.problems.map((problem): Row => ['problem', problem]),
+  ])
+}
+
+async function describePyramid(path: string): Promise<Description> {
+  const record = await readRecord(path)
+  if (record) return describeRecord(resolve(path), record)
+  const pyramid = await openPyramid(path)
+  try {
+    return {
+      json: { kind: 'pyramid', ...pyramidFacts(pyramid) },
+      text: table(`${pyramid.name}  ${pyramid.format}  ${pyramid.path}`, pyramidRows(pyramid)),
+    }
+  } finally {
+    await pyramid.close()
+  }
+}
+
+async function describeRecord(path: string, record: PyramidRecord): Promise<Description> {
+  const skipped = record.complete ? await readSkippedFrames(path, record) : []
+  const { frames, wells, series, seconds, software, created, warnings, settings } = record
+  const name = basename(path)
+  const version = versionOf(record)
+  return {
+    json: { kind: 'pyramid', name, path, format: 'tilestage', version, ...record, skippedFrames: skipped },
+    text: table(`${name}  tilestage pyramid  ${path}`, [
+      [
+        'state',
+        record.complete ? 'complete' : 'not finished: being built, or stopped; the same build command starts it again',
+      ],
+      ...geometryRows(record),
+      ['samples', `${record.sampleType}, dark level ${number(record.pedestal)}`],
+      ['channels', record.channels.map(channel => channel.name).join(', ')],
+      ['z planes', record.zPlanes > 1 ? String(record.zPlanes) : undefined],
+      ['time points', record.timePoints > 1 ? String(record.timePoints) : undefined],
+      ['wells', wells.map(well => `${well.name} (${well.frames} frames)`).join(', ')],
+      ['series', series.map(({ url }) => url).join('\n')],
+      ['frames', record.complete ? `${frames.used} used, ${frames.skipped} skipped` : `${frames.used} planned`],
+      ['blend', String(settings.blend)],
+      ['clipped', record.clippedSamples > 0 ? `${record.clippedSamples} samples` : undefined],
+      ['built', record.complete ? `by ${software} on ${created}, in ${seconds.toFixed(1)} s` : undefined],
+      ...skipped.map(({ reason }): Row => ['skipped', reason]),
+      ...warnings.map((warning): Row => ['note', warning]),
+    ]),
+  }
+}
+
+function pyramidFacts({
+  id,
+  name,
+  path,
+  format,
+  version,
+  complete,
+  geometry,
+  sampleType,
+  channels,
+  zPlanes,
+  timePoints,
+}: Pyramid): Record<string, unknown> {
+  return {
+    id,
+    name,
+    path,
+    format,
+    version,
+    complete,
+    ...geometry,
+    sampleType,
+    channels: channels.map(channel => ({ name: channel.name })),
+    zPlanes,
+    timePoints,
+  }
+}
+
+function pyramidRows(pyramid: Pyramid): Row[] {
+  return [
+    ['state', pyramid.complete ? 'complete' : 'growing'],
+    ...geometryRows({ ...pyramid.geometry }),
+    ['samples', pyramid.sampleType],
+  ]
+}
+
+function geometryRows({
+  size,
+  pixelSizeUm,
+  originUm,
+  tileSize,
+  levelCount,
+}: Pick<PyramidRecord, 'size' | 'pixelSizeUm' | 'originUm' | 'tileSize' | 'levelCount'>): Row[] {
+  const mm = (pixels: number, um: number): string => ((pixels * um) / 1000).toPrecision(3)
+  return [
+    [
+      'size',
+      `${size.width} × ${size.height} px, ${mm(size.width, pixelSizeUm.x)} × ${mm(size.height, pixelSizeUm.y)} mm`,
+    ],
+    ['pixel size', micrometres(pixelSizeUm)],
+    ['origin', `x ${originUm.x.toFixed(3)} µm, y ${originUm.y.toFixed(3)} µm`],
+    ['levels', `${levelCount}, tiles of ${tileSize} px`],
+  ]
+}
+
+function table(title: string, rows: readonly Row[]): string {
+  const shown = rows.filter((row): row is readonly [string, string] => Boolean(row[1]))
+  const width = Math.max(...shown.map(([label]) => label.length)) + 2
+  const lines = shown.map(
+    ([label, value]) => `  ${label.padEnd(width)}${value.replaceAll('\n', `\n${' '.repeat(width + 2)}`)}`,
+  )
+  return `${title}\n${lines.join('\n')}\n`
+}
+
+function micrometres({ x, y }: { readonly x: number; readonly y: number }): string {
+  return x === y ? `${number(x)} µm` : `${number(x)} × ${number(y)} µm`
+}
+
+/** Six digits tell all that a user can act on; `--json` has the rest. */
+function number(value: number): string {
+  return String(Number(value.toPrecision(6)))
+}
+
+function range([low, high]: readonly [number, number]): string {
+  return `${low.toFixed(1)} … ${high.toFixed(1)}`
+}
+
+function extent(values: readonly number[]): [number, number] {
+  return values.reduce(
+    ([low, high], value): [number, number] => [Math.min(low, value), Math.max(high, value)],
+    [Infinity, -Infinity],
+  )
+}
+
+function stageExtent(frames: FrameSource['series']['frames']): { x: [number, number]; y: [number, number] } {
+  return {
+    x: extent(frames.map(frame => frame.stagePosition.xUm)),
+    y: extent(frames.map(frame => frame.stagePosition.yUm)),
+  }
+}

@@ -1,0 +1,54 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** The built program; `npm test` builds it first. */
+export const CLI = join(root, 'dist/cli.js')
+export const PLATE = join(root, 'examples/plate')
+
+export interface Finished {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Called with all of the standard output so far, whenever there is more. */
+  readonly onOutput?: (stdout: string, child: ChildProcessWithoutNullStreams) => void
+}
+
+/** Run `tilestage` to its end. */
+export function tilestage(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  return run(process.execPath, [CLI, ...args], options)
+}
+
+/**
+ * Run a shell script in which `tilestage …; echo "= $?"` works; both outputs come back as `stdout`.
+ *
+ * @param mayMount whether the script gets file systems of its own to mount, which end with it.
+ */
+export function shell(script: string, cwd: string, mayMount = false): Promise<Finished> {
+  const whole = `exec 2>&1\ntilestage() { "$NODE" "$CLI" "$@"; }\n${script}`
+  const [command, ...before] = mayMount ? ['unshare', '-rm', 'bash'] : ['bash']
+  return run(command, [...before, '-c', whole], { cwd, env: { NODE: process.execPath, CLI, PLATE } })
+}
+
+async function run(command: string, args: readonly string[], { cwd, env, onOutput }: RunOptions): Promise<Finished> {
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env } })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', bytes => {
+    stdout += bytes
+    onOutput?.(stdout, child)
+  })
+  child.stderr.on('data', bytes => {
+    stderr += bytes
+  })
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, stdout, stderr }
+}
