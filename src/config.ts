@@ -98,6 +98,9 @@ const BUILD_GROUPS: readonly FlagGroup[] = [
   },
 ]
 
+/** Flags that say how series become a pyramid. */
+export const BUILD_FLAGS: readonly string[] = BUILD_GROUPS.flatMap(group => group.flags.map(flag => flag.name))
+
 const SERVE_FLAGS: readonly Flag[] = [
   {
     name: 'host',

@@ -180,6 +180,10 @@ t.test('two builds do not write to one folder, and the lock of one that was kill
   })
   t.equal((await tilestage(args, { cwd })).status, 0)
   t.notOk(readdirSync(join(cwd, 'p')).some(name => name.startsWith('.')))
+  mkdirSync(join(cwd, 'q'))
+  writeFileSync(join(cwd, 'q', 'zarr.json.4711.tmp'), '{"zarr_fo')
+  const over = await tilestage(['build', join(PLATE, 'well_A1.pcs'), '--output', 'q'], { cwd })
+  t.equal(over.status, 0, 'killed before its first file had its name')
 })
 
 t.test('what the user keeps in a pyramid’s folder outlives --overwrite', async t => {

@@ -233,6 +233,13 @@ t.test('view says what it cannot show, and names a wrong server flag before it b
   const port = await tilestage(['view', join(PLATE, '*.pcs'), '--output', 'p', '--port', 'x'], { cwd })
   t.equal(port.status, 64)
   t.notOk(existsSync(join(cwd, 'p')), 'a wrong server flag is told before the build')
+  writeSeries(join(cwd, 'a.pcs'), [0])
+  await tilestage(['build', 'a.pcs', '--output', 'p'], { cwd })
+  const built = await tilestage(['view', 'p', '--blend', 'last'], { cwd })
+  t.match(built, {
+    status: 64,
+    stderr: 'tilestage: p is a pyramid already; --blend is for series that are to be built.\n',
+  })
 })
 
 t.test('serve needs no folder, and refuses a port that is taken', async t => {
@@ -245,6 +252,6 @@ t.test('serve needs no folder, and refuses a port that is taken', async t => {
   await new Promise(resolve => other.once('listening', resolve))
   const { port } = other.address() as AddressInfo
   const taken = await tilestage(['serve', '--port', String(port)])
-  t.not(taken.status, 0)
+  t.equal(taken.status, 1)
   t.match(taken.stderr, `tilestage: Port ${port} of 127.0.0.1 is in use;`)
 })

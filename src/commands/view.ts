@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Flags } from '../config.js'
+import { BUILD_FLAGS, type Flags } from '../config.js'
 import { UsageError } from '../errors.js'
 import { fingerprintOf } from '../pyramid/build-pyramid.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
@@ -17,8 +17,11 @@ export async function view(flags: Flags, terminal: Terminal): Promise<number> {
   if (first === undefined && !flags.has('channel')) throw new UsageError('Name the series or the pyramid to view.')
   // A wrong server flag is told before the build, not after it.
   const server = readServerSettings(flags, terminal)
-  if (flags.positionals.length === 1 && (await holdsPyramid(first)))
+  if (flags.positionals.length === 1 && (await holdsPyramid(first))) {
+    const given = BUILD_FLAGS.find(name => flags.has(name))
+    if (given) throw new UsageError(`${first} is a pyramid already; --${given} is for series that are to be built.`)
     return serveFolders([first], server, flags, terminal)
+  }
   const output = flags.text('output')
   const { path } = await buildFrom(
     flags,

@@ -7,6 +7,9 @@ import { makeFolder } from './make-folder.js'
 import { type PyramidRecord, ROOT_FILE } from './pyramid-record.js'
 import { readRecord } from './pyramid-store.js'
 
+/** What a build that was killed before its first file had its name leaves behind. */
+const ROOT_REST = /^zarr\.json\.\d+\.tmp$/
+
 /** Where a build writes, once it is clear that nothing of the user's is lost. */
 export interface BuildOutput {
   /** The folder to write into now. */
@@ -43,7 +46,7 @@ export async function prepareOutput(
     throw new UnsupportedDataError(`${path} ${found}; --output names a folder.`, { url: path })
   })
   const fresh = { id: randomUUID(), revision: randomBytes(4).toString('hex') }
-  if (entries === undefined || entries.every(name => name === LOCK_FILE)) {
+  if (entries === undefined || entries.every(name => name === LOCK_FILE || ROOT_REST.test(name))) {
     await makeFolder(path)
     const free = await lockFolder(path)
     return { ...fresh, directory: path, finish: free, abandon: free }

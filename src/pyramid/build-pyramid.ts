@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { CorruptDataError } from '../errors.js'
 import type { Plane } from '../plane.js'
 import type { FrameSource } from '../sources/frame-source.js'
@@ -213,7 +213,7 @@ class PyramidWriter {
       wells: wellsOf(this.#placement, skipped),
       series: sources.map(({ url, series }, i) => ({
         name: series.name,
-        url,
+        url: resolve(url),
         fingerprint: series.fingerprint,
         frames: series.frames.length,
         dataStartsAt: series.dataStartsAt,

@@ -47,7 +47,8 @@ const BUILT_ASSETS = fileURLToPath(new URL('../public', import.meta.url))
 /**
  * Open the pyramids and listen.
  *
- * @throws {UsageError} the port is taken or may not be used, the address is not ours, or `--root` is missing.
+ * @throws {UsageError} `--root` is missing, or the token empty.
+ * @throws {SourceUnavailableError} the port is taken or may not be used, or the address is not ours.
  * @throws {TilestageError} a pyramid or root cannot be opened.
  */
 export async function startServer(config: ServerConfig): Promise<RunningServer> {
@@ -99,14 +100,16 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
   } catch (error) {
     switch (systemCode(error)) {
       case 'EADDRINUSE':
-        throw new UsageError(
+        throw new SourceUnavailableError(
           `Port ${port} of ${host} is in use; another server may be running, or choose another with --port.`,
         )
       case 'EACCES':
-        throw new UsageError(`Port ${port} may not be used without special rights; choose one above 1023 with --port.`)
+        throw new SourceUnavailableError(
+          `Port ${port} may not be used without special rights; choose one above 1023 with --port.`,
+        )
       case 'EADDRNOTAVAIL':
       case 'ENOTFOUND':
-        throw new UsageError(
+        throw new SourceUnavailableError(
           `${host} is no address of this machine; --host takes 127.0.0.1, 0.0.0.0 or one that it has.`,
         )
       default:
