@@ -1,4 +1,4 @@
-import { allocateSamples, type Plane, SAMPLE_TYPES } from '../plane.js'
+import { allocateSamples, type Plane, SAMPLE_TYPES, type SampleArray } from '../plane.js'
 import { roundHalfEven } from './mosaic-geometry.js'
 
 /**
@@ -18,27 +18,42 @@ export function reducePlane(plane: Plane, mask: Uint8Array, absentAs?: number): 
   const out = allocateSamples(sampleType, halfWidth * halfHeight)
   for (let y = 0; y < halfHeight; y++) {
     for (let x = 0; x < halfWidth; x++) {
-      const first = 2 * y * width + 2 * x
-      let sum = 0
-      let count = 0
-      for (let k = 0; k < 4; k++) {
-        const i = first + (k >> 1) * width + (k & 1)
-        const value = samples[i]
-        if (mask[i] === 0 || Number.isNaN(value)) continue
-        sum += value
-        count++
-      }
-      if (count === 0) {
-        if (!integer) out[y * halfWidth + x] = Number.NaN
-        continue
-      }
-      if (absentAs !== undefined) {
-        sum += (4 - count) * absentAs
-        count = 4
-      }
-      const mean = sum / count
-      out[y * halfWidth + x] = integer ? roundHalfEven(mean) : mean
+      const above = 2 * y * width + 2 * x
+      const below = above + width
+      const to = y * halfWidth + x
+      const covered = mask[above] + mask[above + 1] + mask[below] + mask[below + 1]
+      // Most blocks of integers are covered as a whole: no test per sample, and the rounding is exact in integers.
+      if (integer && covered === 4) {
+        const sum = samples[above] + samples[above + 1] + samples[below] + samples[below + 1]
+        const quarter = Math.floor(sum / 4)
+        const rest = sum - 4 * quarter
+        out[to] = rest > 2 || (rest === 2 && quarter % 2 !== 0) ? quarter + 1 : quarter
+      } else if (covered > 0) out[to] = meanOfBlock(samples, mask, above, below, integer, absentAs)
+      else if (!integer) out[to] = Number.NaN
     }
   }
   return { width: halfWidth, height: halfHeight, sampleType, samples: out }
+}
+
+function meanOfBlock(
+  samples: SampleArray,
+  mask: Uint8Array,
+  above: number,
+  below: number,
+  integer: boolean,
+  absentAs: number | undefined,
+): number {
+  let sum = 0
+  let count = 0
+  for (const i of [above, above + 1, below, below + 1]) {
+    if (mask[i] === 0 || Number.isNaN(samples[i])) continue
+    sum += samples[i]
+    count++
+  }
+  if (count === 0) return Number.NaN
+  if (absentAs !== undefined) {
+    sum += (4 - count) * absentAs
+    count = 4
+  }
+  return integer ? roundHalfEven(sum / count) : sum / count
 }
