@@ -74,6 +74,9 @@ const REASONS: Record<string, string> = {
   ENAMETOOLONG: 'has too long a name',
 }
 
+/** No try will find what such a name should lead to. */
+const LEADS_NOWHERE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']
+
 /** The `code` of a Node system error, if it is one. */
 export function systemCode(error: unknown): string | undefined {
   const code = (error as NodeJS.ErrnoException | null)?.code
@@ -88,6 +91,8 @@ export function fromSystemError(error: unknown, path: string): Error {
   if (error instanceof TilestageError || error instanceof UsageError) return error
   const code = systemCode(error)
   const reason = (code && REASONS[code]) ?? `failed: ${error instanceof Error ? error.message : String(error)}`
-  const missing = code === 'ENOENT' || code === 'ENOTDIR'
-  return new (missing ? NotFoundError : SourceUnavailableError)(`${path} ${reason}.`, { url: path, cause: error })
+  return new (code && LEADS_NOWHERE.includes(code) ? NotFoundError : SourceUnavailableError)(`${path} ${reason}.`, {
+    url: path,
+    cause: error,
+  })
 }

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PYRAMID_ROOT_FILES } from '../pyramid/open-pyramid.js'
+import { PYRAMID_ROOT_FILES } from '../pyramid/root-stamp.js'
 import { isSeries } from '../sources/open-source.js'
 
 /**

@@ -164,7 +164,9 @@ export class Blender {
       let value = roundHalfEven(values[i])
       if (!(value >= min && value <= max)) {
         this.clipped++
-        value = value > max ? max : min
+        // An integer cannot say "no sample here": NaN is dark, as it is where frames overlap.
+        if (Number.isNaN(value)) value = roundHalfEven(this.#pedestal)
+        value = Math.min(max, Math.max(min, value))
       }
       samples[to + i] = value
     }

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { TilestageError, UnsupportedDataError } from '../errors.js'
 import type { Plane } from '../plane.js'
 import type { FrameSource } from '../sources/frame-source.js'
+import { mapConcurrently } from '../sources/map-concurrently.js'
 import type { PlacedPlane } from './blend.js'
 import type { BuildSettings } from './build-settings.js'
 import { orientPlane } from './orient-plane.js'
@@ -54,12 +55,7 @@ export class FrameLoader {
    * @throws {TilestageError} under `strict`, and where a frame that was used before cannot be read any more.
    */
   async load(positions: readonly number[], signal: AbortSignal | undefined): Promise<PlacedPlane[]> {
-    const planes = new Array<PlacedPlane | undefined>(positions.length)
-    let next = 0
-    const reader = async (): Promise<void> => {
-      for (let i = next++; i < positions.length; i = next++) planes[i] = await this.#loadOne(positions[i], signal)
-    }
-    await Promise.all(Array.from({ length: CONCURRENT_READS }, reader))
+    const planes = await mapConcurrently(positions, CONCURRENT_READS, position => this.#loadOne(position, signal))
     return planes.filter(plane => plane !== undefined)
   }
 

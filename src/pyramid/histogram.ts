@@ -126,6 +126,19 @@ export class HistogramBuilder {
   }
 }
 
+/** Whether a value read from a file is a histogram that can be used. An empty one has no `min` and `max`. */
+export function isHistogram(value: unknown): value is Histogram {
+  const { min, max, total, binStart, binWidth, counts } = (value ?? {}) as Partial<Histogram>
+  const finite = (...numbers: unknown[]): boolean => numbers.every(Number.isFinite)
+  return (
+    finite(total, binStart, binWidth) &&
+    Number(binWidth) > 0 &&
+    (total === 0 || finite(min, max)) &&
+    Array.isArray(counts) &&
+    counts.every(count => Number.isFinite(count) && count >= 0)
+  )
+}
+
 /** The value below or at which the share `q` (0 … 1) of the samples lies. */
 export function quantile(histogram: Histogram, q: number): number {
   const { counts, binStart, binWidth, total, min, max } = histogram

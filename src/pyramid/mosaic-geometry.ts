@@ -26,6 +26,14 @@ export const SHARD_SIZE = 2048
 /** Largest mosaic edge in px that we plan for: beyond it positions are surely wrong (metres read as micrometres). */
 export const MAX_MOSAIC_EDGE = 2 ** 26
 
+/** Places in the level-0 grid, empty ones included: answers about coverage name each of them. A plate has 10 million at most. */
+export const MAX_GRID_TILES = 2 ** 26
+
+/** Places for tiles in the grid of level 0, empty ones included. */
+export function countTiles({ width, height }: Size, tileSize: number): number {
+  return Math.ceil(width / tileSize) * Math.ceil(height / tileSize)
+}
+
 /** Number of levels until the whole mosaic is one tile. */
 export function countLevels(size: Size, tileSize: number): number {
   let levels = 1

@@ -1,17 +1,12 @@
 import { readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fromSystemError, NotFoundError, UnsupportedDataError } from '../errors.js'
+import { MAX_METADATA_BYTES } from '../sources/pyme/metadata.js'
 import { parsePythonJson } from '../sources/pyme/python-json.js'
 import { readFileBytes } from '../sources/read-file.js'
 import { isPymePyramidMetadata, openPymePyramid } from './pyme-pyramid.js'
 import type { Pyramid } from './pyramid.js'
 import { openTilestagePyramid, readRecord } from './pyramid-store.js'
-
-/** The root file of each format: rewritten whenever the pyramid is, so that its stamp tells of a change. */
-export const PYRAMID_ROOT_FILES = ['zarr.json', 'metadata.json'] as const
-
-/** A PYME series, whose metadata has the same name, may hold a camera's whole state. */
-const MAX_METADATA_BYTES = 64 * 2 ** 20
 
 /**
  * Open a pyramid for reading, whoever wrote it. Nothing on disk is changed.

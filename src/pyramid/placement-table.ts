@@ -63,23 +63,31 @@ export function writePlacementTable(frames: readonly PlacedFrame[], skipped: Rea
   return JSON.stringify(document)
 }
 
+/** Columns that are needed to read a pyramid; the others tell where it came from. */
+const NEEDED = ['series', 'frame', 'xPx', 'yPx', 'channel', 'zPlane', 'timePoint', 'used'] as const
+
 /**
+ * @param table the parsed table.
  * @param record of the same pyramid: rectangles take their size from its series.
- * @throws {CorruptDataError} columns of different lengths, or frames outside the mosaic.
+ * @throws {CorruptDataError} columns of different lengths, planes that there are not, or frames outside the mosaic.
  */
-export function readPlacementTable(text: string, record: PyramidRecord, url: string): PlacementRow[] {
+export function readPlacementTable(table: unknown, record: PyramidRecord, url: string): PlacementRow[] {
   const wrong = (row: number): CorruptDataError =>
     new CorruptDataError(`${url} is damaged: row ${row} of the placement table makes no sense.`, { url })
-  const { columns, skipped } = JSON.parse(text) as PlacementDocument
-  const lengths = new Set(Object.values(columns).map((column: unknown) => (Array.isArray(column) ? column.length : -1)))
-  if (lengths.size !== 1 || lengths.has(-1)) throw wrong(0)
+  const { columns, skipped } = (table ?? {}) as Partial<PlacementDocument>
+  const lengths = new Set(NEEDED.map(name => (Array.isArray(columns?.[name]) ? columns[name].length : -1)))
+  if (columns === undefined || lengths.size !== 1 || lengths.has(-1)) throw wrong(0)
+  const below = (value: number, count: number): boolean => Number.isInteger(value) && value >= 0 && value < count
+  const { size, channels, zPlanes, timePoints } = record
   return columns.series.map((number, i) => {
+    if (!below(number, record.series.length)) throw wrong(i)
     const series = record.series[number]
     const [x0, y0] = [columns.xPx[i], columns.yPx[i]]
-    if (!series || !Number.isInteger(x0) || !Number.isInteger(y0)) throw wrong(i)
+    if (!below(x0, size.width - series.width + 1) || !below(y0, size.height - series.height + 1)) throw wrong(i)
     const rect = { x0, y0, x1: x0 + series.width, y1: y0 + series.height }
-    if (!(x0 >= 0 && y0 >= 0 && rect.x1 <= record.size.width && rect.y1 <= record.size.height)) throw wrong(i)
     const selection = { channel: columns.channel[i], zPlane: columns.zPlane[i], timePoint: columns.timePoint[i] }
+    if (!below(selection.channel, channels.length)) throw wrong(i)
+    if (!below(selection.zPlane, zPlanes) || !below(selection.timePoint, timePoints)) throw wrong(i)
     return {
       series: number,
       frame: columns.frame[i],

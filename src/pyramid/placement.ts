@@ -2,7 +2,14 @@ import { UnsupportedDataError } from '../errors.js'
 import { commonSampleType, type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
 import type { FrameSeries } from '../sources/frame-source.js'
 import type { BuildSettings } from './build-settings.js'
-import { countLevels, MAX_MOSAIC_EDGE, type MosaicGeometry, roundHalfEven } from './mosaic-geometry.js'
+import {
+  countLevels,
+  countTiles,
+  MAX_GRID_TILES,
+  MAX_MOSAIC_EDGE,
+  type MosaicGeometry,
+  roundHalfEven,
+} from './mosaic-geometry.js'
 import type { Channel, MosaicSelection } from './pyramid.js'
 import { refuseAccidentalOverlap } from './series-overlap.js'
 import { nameWells } from './wells.js'
@@ -104,7 +111,12 @@ export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSe
       `Wells are named from positions on a ${wells.pitchUm / 1000} mm lattice; A1 is the one at the smallest x and y.`,
     )
   }
-  refuseAccidentalOverlap(placed, sources, settings)
+  if (settings.join.kind !== 'merge') {
+    refuseAccidentalOverlap(
+      placed,
+      sources.map(({ url }) => url),
+    )
+  }
   const darkLevels = sources.map(({ series }) => darkLevelOf(series, settings))
   const sampleType = settings.sampleType ?? commonSampleType(sources.map(({ series }) => series.sampleType))
   if (
@@ -238,7 +250,11 @@ function meanOf(dark: BuildSettings['dark']): number {
   return sum / dark.samples.length
 }
 
-function mosaicSize(rects: readonly Rect[], sources: readonly LocatedSeries[], { originUm }: BuildSettings): Size {
+function mosaicSize(
+  rects: readonly Rect[],
+  sources: readonly LocatedSeries[],
+  { originUm, tileSize }: BuildSettings,
+): Size {
   const [left, top] = [Math.min(...ends(rects, 'x0')), Math.min(...ends(rects, 'y0'))]
   const size = { width: Math.max(...ends(rects, 'x1')), height: Math.max(...ends(rects, 'y1')) }
   if (left < 0 || top < 0) {
@@ -246,9 +262,15 @@ function mosaicSize(rects: readonly Rect[], sources: readonly LocatedSeries[], {
       `--origin ${originUm?.x},${originUm?.y} lies right of or below the first frame by ${Math.max(-left, 0)} and ${Math.max(-top, 0)} px; nothing can be placed left of or above the origin.`,
     )
   }
+  const apart = `The frames of ${list(sources.map(({ url }) => url))} lie ${size.width} × ${size.height} px apart`
   if (!(size.width <= MAX_MOSAIC_EDGE && size.height <= MAX_MOSAIC_EDGE)) {
     throw new UnsupportedDataError(
-      `The frames of ${list(sources.map(({ url }) => url))} lie ${size.width} × ${size.height} px apart, more than the ${MAX_MOSAIC_EDGE} px that a mosaic may measure; look at the positions and the pixel size.`,
+      `${apart}, more than the ${MAX_MOSAIC_EDGE} px that a mosaic may measure; look at the positions and the pixel size.`,
+    )
+  }
+  if (countTiles(size, tileSize) > MAX_GRID_TILES) {
+    throw new UnsupportedDataError(
+      `${apart}, which is more than ${MAX_GRID_TILES} tiles; look at the positions and the pixel size, or give a larger --tile-size.`,
     )
   }
   return size

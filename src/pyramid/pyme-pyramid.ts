@@ -18,6 +18,7 @@ import {
   countLevels,
   gridOf,
   isInGrid,
+  MAX_GRID_TILES,
   MAX_MOSAIC_EDGE,
   type MosaicGeometry,
   type TileAddress,
@@ -29,10 +30,10 @@ import type { Channel, MosaicSelection, Pyramid } from './pyramid.js'
 const MAX_METADATA_BYTES = 2 ** 20
 
 const MIN_TILE_SIZE = 16
-const MAX_TILE_SIZE = 4096
+const MAX_TILE_SIZE = 2048
 
-/** Places in the level-0 grid, empty ones included: answers about coverage name each of them. */
-const MAX_GRID_TILES = 2 ** 26
+/** Levels of a single tile above the one that would do; more folders with numbers for names are none of PYME's. */
+const MAX_SURPLUS_LEVELS = 8
 
 /** Tiles looked at for a histogram: enough for the contrast, and read in a fraction of a second. */
 const HISTOGRAM_TILES = 64
@@ -144,11 +145,11 @@ function tiledSize(folder: string, { rowsByColumn }: TileListing, tileSize: numb
   return { width, height }
 }
 
-/** How many levels lie on disk; PYME makes two where a single tile needs only one. */
+/** How many levels lie on disk, as far as they are counted; PYME makes two where a single tile needs only one. */
 async function countLevelsOnDisk(folder: string, neededLevels: number): Promise<number> {
   const names = new Set(await readdir(folder))
   let levels = 0
-  while (names.has(String(levels))) levels++
+  while (levels < neededLevels + MAX_SURPLUS_LEVELS && names.has(String(levels))) levels++
   if (levels >= neededLevels) return levels
   throw new CorruptDataError(
     `${folder} has no level ${levels}, and its tiles need levels 0 to ${neededLevels - 1}: PYME did not finish it.`,

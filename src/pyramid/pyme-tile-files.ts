@@ -35,10 +35,10 @@ const LEGACY_NAMING: TileNaming = {
   filePattern: columnName => new RegExp(`^${columnName}_(\\d{3,7})_img(\\.\\w+)$`),
 }
 
-const SCHEMES: Readonly<Record<string, TileNaming>> = {
-  '{level}/{z:03d}/{x:03d}/{y:03d}_{suff}{ext}': NEW_NAMING,
-  '{level}/{x:03d}/{x:03d}_{y:03d}_{suff}{ext}': LEGACY_NAMING,
-}
+const SCHEMES: ReadonlyMap<unknown, TileNaming> = new Map([
+  ['{level}/{z:03d}/{x:03d}/{y:03d}_{suff}{ext}', NEW_NAMING],
+  ['{level}/{x:03d}/{x:03d}_{y:03d}_{suff}{ext}', LEGACY_NAMING],
+])
 
 /**
  * The name scheme that `Pyramid.KeySchema` stands for; a pyramid that does not name one is of the older kind.
@@ -47,10 +47,10 @@ const SCHEMES: Readonly<Record<string, TileNaming>> = {
  */
 export function tileNaming(keySchema: unknown, url: string): TileNaming {
   if (keySchema === undefined) return LEGACY_NAMING
-  const naming = typeof keySchema === 'string' ? SCHEMES[keySchema.replaceAll(':d}', '}')] : undefined
+  const naming = SCHEMES.get(typeof keySchema === 'string' ? keySchema.replaceAll(':d}', '}') : keySchema)
   if (naming) return naming
   throw new UnsupportedDataError(
-    `${url} names its tiles by ${JSON.stringify(keySchema)}; ${Object.keys(SCHEMES).join(' and ')} are read.`,
+    `${url} names its tiles by ${JSON.stringify(keySchema)}; ${[...SCHEMES.keys()].join(' and ')} are read.`,
     { url },
   )
 }

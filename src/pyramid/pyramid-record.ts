@@ -3,7 +3,15 @@ import { CorruptDataError, UnsupportedDataError } from '../errors.js'
 import { type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
 import { TILE_SIZES } from './build-settings.js'
 import type { ContrastWindow } from './histogram.js'
-import { countLevels, levelSize, MAX_MOSAIC_EDGE, type MosaicGeometry, SHARD_SIZE } from './mosaic-geometry.js'
+import {
+  countLevels,
+  countTiles,
+  levelSize,
+  MAX_GRID_TILES,
+  MAX_MOSAIC_EDGE,
+  type MosaicGeometry,
+  SHARD_SIZE,
+} from './mosaic-geometry.js'
 
 /** What we keep under `attributes.tilestage` of the root `zarr.json`; docs/pyramid-format.md describes every field. */
 export interface PyramidRecord {
@@ -218,6 +226,7 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
     throw wrong('pixelSizeUm')
   if (!whole(size?.width, 1, MAX_MOSAIC_EDGE) || !whole(size.height, 1, MAX_MOSAIC_EDGE)) throw wrong('size')
   if (!TILE_SIZES.includes(record.tileSize)) throw wrong('tileSize')
+  if (countTiles(size, record.tileSize) > MAX_GRID_TILES) throw wrong('size')
   if (record.levelCount !== countLevels(size, record.tileSize)) throw wrong('levelCount')
   if (!Array.isArray(record.channels) || !whole(record.channels.length, 1, MAX_PLANES)) throw wrong('channels')
   if (!record.channels.every(channel => typeof channel?.name === 'string')) throw wrong('channels')
@@ -225,8 +234,23 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
   for (const field of ['id', 'revision', 'fingerprint'] as const) {
     if (typeof record[field] !== 'string' || !/^[\w-]{1,64}$/.test(record[field])) throw wrong(field)
   }
-  if (!Array.isArray(record.wells) || !Array.isArray(record.series))
-    throw wrong(Array.isArray(record.wells) ? 'series' : 'wells')
+  const isIn = (box: Rect): boolean =>
+    whole(box.x0, 0, box.x1) &&
+    whole(box.y0, 0, box.y1) &&
+    whole(box.x1, 1, size.width) &&
+    whole(box.y1, 1, size.height)
+  const listOf = <T>(list: readonly T[], isRight: (entry: T) => boolean): boolean =>
+    Array.isArray(list) && list.every(entry => typeof entry === 'object' && entry !== null && isRight(entry))
+  if (!listOf(record.wells, well => typeof well.name === 'string' && isIn(well))) throw wrong('wells')
+  if (
+    !listOf(record.series, ({ width, height }) => whole(width, 1, MAX_MOSAIC_EDGE) && whole(height, 1, MAX_MOSAIC_EDGE))
+  )
+    throw wrong('series')
+  const { used, skipped } = record.frames ?? {}
+  if (!whole(used, 0, Number.MAX_SAFE_INTEGER) || !whole(skipped, 0, Number.MAX_SAFE_INTEGER)) throw wrong('frames')
+  for (const field of ['placement', 'histograms'] as const) {
+    if (record.complete && typeof record[field]?.crc32c !== 'string') throw wrong(field)
+  }
   if (typeof record.complete !== 'boolean') throw wrong('complete')
   return record
 }

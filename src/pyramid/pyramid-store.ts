@@ -1,11 +1,18 @@
-import { type FileHandle, open, readFile, realpath, stat } from 'node:fs/promises'
+import { type FileHandle, realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { crc32c } from '@node-rs/crc32'
 import { LRUCache } from 'lru-cache'
-import { CorruptDataError, fromSystemError, LimitExceededError, systemCode, UnsupportedDataError } from '../errors.js'
-import type { Plane, SampleType } from '../plane.js'
+import {
+  CorruptDataError,
+  fromSystemError,
+  NotFoundError,
+  SourceUnavailableError,
+  UnsupportedDataError,
+} from '../errors.js'
+import { type Plane, SAMPLE_TYPES, type SampleType } from '../plane.js'
+import { openFile, readFileBytes } from '../sources/read-file.js'
 import { type Coverage, FrameCoverage } from './coverage.js'
-import type { Histogram } from './histogram.js'
+import { type Histogram, isHistogram } from './histogram.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
 import { type PlacementRow, readPlacementTable } from './placement-table.js'
 import type { Channel, MosaicSelection, Pyramid, Well } from './pyramid.js'
@@ -16,13 +23,18 @@ import {
   type PyramidRecord,
   parseRecord,
   ROOT_FILE,
+  type SideFile,
   shardPath,
   versionOf,
 } from './pyramid-record.js'
+import { readRootStamp } from './root-stamp.js'
 import { type ChunkRange, decodeShardIndex, decodeTile, indexLength } from './shard-file.js'
 
-/** Largest metadata or side file that is read, bytes: a placement table of a million frames is below it. */
-const MAX_SIDE_FILE = 512 * 2 ** 20
+/** Largest root file that is read: 40,000 series fit. A hostile one takes forty times its size when it is parsed. */
+const MAX_ROOT_BYTES = 16 * 2 ** 20
+
+/** Largest side file that is read: a placement table of a million frames has half of it. */
+const MAX_SIDE_BYTES = 256 * 2 ** 20
 
 /** Shards kept open per pyramid. */
 const OPEN_SHARDS = 64
@@ -38,15 +50,12 @@ interface OpenShard {
  */
 export async function readRecord(directory: string): Promise<PyramidRecord | undefined> {
   const path = join(directory, ROOT_FILE)
-  let text: string
   try {
-    text = await readBounded(path)
+    return parseRecord(parseJson((await readBytes(path, MAX_ROOT_BYTES)).toString(), path), path)
   } catch (error) {
-    if (systemCode((error as Error).cause) === 'ENOENT' || systemCode((error as Error).cause) === 'ENOTDIR')
-      return undefined
+    if (error instanceof NotFoundError) return undefined
     throw error
   }
-  return parseRecord(parseJson(text, path), path)
 }
 
 /**
@@ -57,6 +66,7 @@ export async function readRecord(directory: string): Promise<PyramidRecord | und
  */
 export async function openTilestagePyramid(directory: string): Promise<Pyramid> {
   const path = await realpath(directory).catch(error => Promise.reject(fromSystemError(error, directory)))
+  const stamp = await readRootStamp(path)
   const record = await readRecord(path)
   if (!record) throw new UnsupportedDataError(`${directory} is not a tilestage pyramid.`, { url: directory })
   if (!record.complete || !record.placement || !record.histograms) {
@@ -65,13 +75,29 @@ export async function openTilestagePyramid(directory: string): Promise<Pyramid> 
       { url: directory },
     )
   }
-  const placement = readPlacementTable(
-    await readSideFile(path, PLACEMENT_FILE, record.placement.crc32c),
+  return new TilestagePyramid(
+    path,
+    stamp,
     record,
-    join(path, PLACEMENT_FILE),
+    await readPlacement(path, record, record.placement),
+    await readHistograms(path, record, record.histograms),
   )
-  const histograms = JSON.parse(await readSideFile(path, HISTOGRAMS_FILE, record.histograms.crc32c)) as StoredHistograms
-  return new TilestagePyramid(path, record, placement, histograms)
+}
+
+async function readPlacement(directory: string, record: PyramidRecord, file: SideFile): Promise<PlacementRow[]> {
+  const url = join(directory, PLACEMENT_FILE)
+  return readPlacementTable(parseJson(await readSideFile(url, file), url), record, url)
+}
+
+async function readHistograms(directory: string, record: PyramidRecord, file: SideFile): Promise<StoredHistograms> {
+  const url = join(directory, HISTOGRAMS_FILE)
+  const stored = parseJson(await readSideFile(url, file), url) as StoredHistograms | null
+  const isWhole = (levels: unknown): boolean =>
+    Array.isArray(levels) && levels.length === record.levelCount && levels.every(isHistogram)
+  const channels: StoredHistograms['channels'] = Array.isArray(stored?.channels) ? stored.channels : []
+  if (channels.length === record.channels.length && channels.every(channel => isWhole(channel?.levels)))
+    return { channels }
+  throw new CorruptDataError(`${url} is damaged: it has not a histogram of every channel and level.`, { url })
 }
 
 export interface SkippedFrame {
@@ -83,8 +109,7 @@ export interface SkippedFrame {
 /** The frames that a finished pyramid left out, and why. */
 export async function readSkippedFrames(directory: string, record: PyramidRecord): Promise<SkippedFrame[]> {
   if (!record.placement || record.frames.skipped === 0) return []
-  const text = await readSideFile(directory, PLACEMENT_FILE, record.placement.crc32c)
-  const rows = readPlacementTable(text, record, join(directory, PLACEMENT_FILE))
+  const rows = await readPlacement(directory, record, record.placement)
   return rows
     .filter(row => !row.used)
     .map(({ series, frame, reason }) => ({ series: record.series[series].name, frame, reason: reason ?? 'unknown' }))
@@ -110,12 +135,24 @@ class TilestagePyramid implements Pyramid {
   readonly timePoints: number
   readonly wells: readonly Well[]
   readonly frames: { readonly used: number; readonly skipped: number }
+  /** Of the root file, taken before it was read. */
+  #stamp: string | undefined
   readonly #placement: readonly PlacementRow[]
   readonly #histograms: StoredHistograms
   readonly #coverage = new Map<string, Coverage>()
-  readonly #shards: LRUCache<string, OpenShard>
+  readonly #shards = new LRUCache<string, Promise<OpenShard>>({
+    max: OPEN_SHARDS,
+    // Reads that are under way are waited for by `close` itself; of a shard that never opened nothing is left.
+    dispose: shard => void shard.then(({ handle }) => handle.close()).catch(() => undefined),
+  })
 
-  constructor(path: string, record: PyramidRecord, placement: readonly PlacementRow[], histograms: StoredHistograms) {
+  constructor(
+    path: string,
+    stamp: string | undefined,
+    record: PyramidRecord,
+    placement: readonly PlacementRow[],
+    histograms: StoredHistograms,
+  ) {
     this.id = record.id
     this.name = basename(path)
     this.path = path
@@ -129,13 +166,9 @@ class TilestagePyramid implements Pyramid {
     this.timePoints = record.timePoints
     this.wells = record.wells.map(({ name, frames, x0, y0, x1, y1 }) => ({ name, frames, rect: { x0, y0, x1, y1 } }))
     this.frames = record.frames
+    this.#stamp = stamp
     this.#placement = placement
     this.#histograms = histograms
-    this.#shards = new LRUCache({
-      max: OPEN_SHARDS,
-      fetchMethod: shard => this.#openShard(shard),
-      dispose: ({ handle }) => void handle.close(),
-    })
   }
 
   coverage(selection: MosaicSelection): Coverage {
@@ -187,7 +220,7 @@ class TilestagePyramid implements Pyramid {
     const shardColumn = Math.floor(address.column / across)
     const shard = shardPath(address.level, selection, shardRow, shardColumn)
     const url = join(this.path, shard)
-    const opened = await this.#shards.forceFetch(shard)
+    const opened = await this.#shard(shard)
     const range = opened.index[(address.row - shardRow * across) * across + address.column - shardColumn * across]
     if (!range) {
       throw new CorruptDataError(
@@ -205,30 +238,57 @@ class TilestagePyramid implements Pyramid {
     return { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
   }
 
-  async #openShard(shard: string): Promise<OpenShard> {
-    const url = join(this.path, shard)
-    let handle: FileHandle
+  /** A shard that is kept open, or on its way. A failure is not kept: the next request tries again. */
+  #shard(name: string): Promise<OpenShard> {
+    const known = this.#shards.get(name)
+    if (known) return known
+    const opening = this.#openShard(join(this.path, name))
+    this.#shards.set(name, opening)
+    opening.catch(() => {
+      if (this.#shards.peek(name) === opening) this.#shards.delete(name)
+    })
+    return opening
+  }
+
+  async #openShard(url: string): Promise<OpenShard> {
+    const opened = await openFile(url).catch(async error => {
+      await this.#expectSameFolder()
+      if (!(error instanceof NotFoundError)) throw error
+      throw new CorruptDataError(`${url} is missing although frames lie there; the pyramid is damaged.`, {
+        url,
+        cause: error,
+      })
+    })
+    const { file: handle, size } = opened
     try {
-      handle = await open(url)
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') {
-        throw new CorruptDataError(`${url} is missing although frames lie there; the pyramid is damaged.`, {
-          url,
-          cause: error,
-        })
-      }
-      throw fromSystemError(error, url)
-    }
-    try {
-      const { size } = await handle.stat()
-      const length = indexLength((SHARD_SIZE / this.geometry.tileSize) ** 2)
+      // Looked at after the shard was opened: then the shard cannot be of a later pyramid.
+      await this.#expectSameFolder()
+      const { tileSize } = this.geometry
+      const length = indexLength((SHARD_SIZE / tileSize) ** 2)
       if (size < length)
         throw new CorruptDataError(`${url} is cut off: ${size} bytes are too few for a shard.`, { url })
-      return { handle, index: decodeShardIndex(await readExactly(handle, size - length, length, url), size, url) }
+      const tileBytes = tileSize ** 2 * SAMPLE_TYPES[this.sampleType].bytes
+      const bytes = await readExactly(handle, size - length, length, url)
+      return { handle, index: decodeShardIndex(bytes, size, tileBytes, url) }
     } catch (error) {
       await handle.close()
       throw fromSystemError(error, url)
     }
+  }
+
+  /** @throws {SourceUnavailableError} another pyramid took the folder's name: its shards are not ours. */
+  async #expectSameFolder(): Promise<void> {
+    const stamp = await readRootStamp(this.path)
+    if (stamp === this.#stamp) return
+    const record = await readRecord(this.path).catch(() => undefined)
+    if (record === undefined || versionOf(record) !== this.version) {
+      throw new SourceUnavailableError(
+        `${this.path} was overwritten or taken away while it was open; ask again in a moment.`,
+        { url: this.path },
+      )
+    }
+    // The same pyramid still: its root file was only touched.
+    this.#stamp = stamp
   }
 
   async close(): Promise<void> {
@@ -253,27 +313,19 @@ async function readExactly(handle: FileHandle, offset: number, length: number, u
   return buffer
 }
 
-async function readSideFile(directory: string, name: string, expected: string): Promise<string> {
-  const url = join(directory, name)
-  const text = await readBounded(url)
-  if (checksumOf(text) !== expected) throw new CorruptDataError(`${url} is damaged: its checksum is wrong.`, { url })
-  return text
+async function readSideFile(url: string, { crc32c: expected }: SideFile): Promise<string> {
+  const bytes = await readBytes(url, MAX_SIDE_BYTES)
+  if (checksumOf(bytes) !== expected) throw new CorruptDataError(`${url} is damaged: its checksum is wrong.`, { url })
+  return bytes.toString()
 }
 
-/** The crc32c of a text's UTF-8 bytes, 8 hex digits. */
-export function checksumOf(text: string): string {
-  return crc32c(Buffer.from(text)).toString(16).padStart(8, '0')
+/** The crc32c of bytes, or of a text's UTF-8 bytes, 8 hex digits. */
+export function checksumOf(content: string | Buffer): string {
+  return crc32c(content).toString(16).padStart(8, '0')
 }
 
-async function readBounded(path: string): Promise<string> {
-  try {
-    const { size } = await stat(path)
-    if (size > MAX_SIDE_FILE)
-      throw new LimitExceededError(`${path} has ${size} bytes; at most ${MAX_SIDE_FILE} are read.`, { url: path })
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    throw fromSystemError(error, path)
-  }
+async function readBytes(path: string, maxBytes: number): Promise<Buffer> {
+  return Buffer.from((await readFileBytes(path, { maxBytes })).buffer)
 }
 
 function parseJson(text: string, path: string): unknown {

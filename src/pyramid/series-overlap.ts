@@ -1,26 +1,27 @@
 import { UnsupportedDataError } from '../errors.js'
-import type { BuildSettings } from './build-settings.js'
+import type { Rect } from '../plane.js'
 import { MAX_MOSAIC_EDGE } from './mosaic-geometry.js'
-import type { LocatedSeries, PlacedFrame } from './placement.js'
+import type { MosaicSelection } from './pyramid.js'
 
-/** Cells along a frame's edge when areas are compared. */
+/** Cells along the edge of the largest frame when areas are compared. */
 const AREA_CELLS = 2
 
 /**
  * Two series over more than half of the same area are a mistake until somebody says how they relate: blending them
  * would average channels or time points.
+ *
+ * @param frames in series order. @param urls of the series, for the message.
+ * @throws {UnsupportedDataError} with the flags that say how they relate.
  */
 export function refuseAccidentalOverlap(
-  frames: readonly Pick<PlacedFrame, 'series' | 'rect' | 'selection'>[],
-  sources: readonly LocatedSeries[],
-  { join }: BuildSettings,
+  frames: readonly { readonly series: number; readonly rect: Rect; readonly selection: MosaicSelection }[],
+  urls: readonly string[],
 ): void {
-  if (join.kind === 'merge' || sources.length < 2) return
-  const { rect: first } = frames[0]
-  const edge = Math.max(1, Math.min(first.x1 - first.x0, first.y1 - first.y0) / AREA_CELLS)
+  if (urls.length < 2) return
+  const edge = Math.max(1, largestEdge(frames) / AREA_CELLS)
   const columns = Math.ceil(MAX_MOSAIC_EDGE / edge)
   const planes = new Map<string, Map<number, number[]>>()
-  const areas = new Array<number>(sources.length).fill(0)
+  const areas = new Array<number>(urls.length).fill(0)
   const shared = new Map<number, number>()
   for (const { series, rect, selection } of frames) {
     const plane = `${selection.channel},${selection.zPlane},${selection.timePoint}`
@@ -32,17 +33,22 @@ export function refuseAccidentalOverlap(
         if (owners.includes(series)) continue
         // Frames come in series order, so the pair (owner, series) is always the same way round.
         for (const owner of owners)
-          shared.set(owner * sources.length + series, (shared.get(owner * sources.length + series) ?? 0) + 1)
+          shared.set(owner * urls.length + series, (shared.get(owner * urls.length + series) ?? 0) + 1)
         cells.set(y * columns + x, [...owners, series])
         areas[series]++
       }
     }
   }
   for (const [pair, count] of shared) {
-    const [a, b] = [Math.floor(pair / sources.length), pair % sources.length]
+    const [a, b] = [Math.floor(pair / urls.length), pair % urls.length]
     if (count <= 0.5 * Math.min(areas[a], areas[b])) continue
     throw new UnsupportedDataError(
-      `${sources[a].url} and ${sources[b].url} cover the same area and nothing says how they relate; give --channel NAME=GLOB for each channel, --as time for a time series, or --merge to blend them.`,
+      `${urls[a]} and ${urls[b]} cover the same area and nothing says how they relate; give --channel NAME=GLOB for each channel, --as time for a time series, or --merge to blend them.`,
     )
   }
+}
+
+/** The shorter edge of the largest frame: cells by a small one would be too many for the others. */
+function largestEdge(frames: readonly { readonly rect: Rect }[]): number {
+  return frames.reduce((most, { rect }) => Math.max(most, Math.min(rect.x1 - rect.x0, rect.y1 - rect.y0)), 0)
 }

@@ -57,9 +57,15 @@ export interface ChunkRange {
  *
  * @param bytes the last `indexLength(tiles)` bytes of the file.
  * @param shardLength length of the whole file; no chunk may reach into the index.
- * @throws {CorruptDataError} wrong checksum, or ranges that do not fit the file.
+ * @param tileBytes of the samples of a tile; no chunk needs twice as many, whoever compressed it.
+ * @throws {CorruptDataError} wrong checksum, or ranges that fit neither the file nor a tile.
  */
-export function decodeShardIndex(bytes: Uint8Array, shardLength: number, url: string): (ChunkRange | undefined)[] {
+export function decodeShardIndex(
+  bytes: Uint8Array,
+  shardLength: number,
+  tileBytes: number,
+  url: string,
+): (ChunkRange | undefined)[] {
   const body = checked(bytes, url, 'its index')
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength)
   return Array.from({ length: body.length / 16 }, (_, i) => {
@@ -68,6 +74,14 @@ export function decodeShardIndex(bytes: Uint8Array, shardLength: number, url: st
     const range = { offset: Number(start), length: Number(size) }
     if (range.length <= CHECKSUM_BYTES || range.offset + range.length > shardLength - bytes.length) {
       throw new CorruptDataError(`${url}: the index places tile ${i} outside the file.`, { url })
+    }
+    if (range.length > 2 * tileBytes) {
+      throw new CorruptDataError(
+        `${url}: the index gives tile ${i} ${range.length} bytes; its samples have ${tileBytes}.`,
+        {
+          url,
+        },
+      )
     }
     return range
   })

@@ -34,6 +34,11 @@ export function isHostAllowed(hostHeader: string | undefined, policy: AccessPoli
   return policy.allowedHosts.some(allowed => allowed === '*' || hostName(allowed) === name)
 }
 
+/** The host that a request names: an absolute request target goes before the Host header (RFC 9112, section 3.2.2). */
+export function requestedHost(target: string, hostHeader: string | undefined): string | undefined {
+  return target.startsWith('/') || target === '*' ? hostHeader : parseUrl(target)?.host
+}
+
 /** Whether an address to listen on is reachable from this machine only. */
 export function isLoopbackAddress(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[|\]$/g, '')

@@ -6,7 +6,7 @@ import fastify, {
   LogController,
 } from 'fastify'
 import { NotFoundError } from '../errors.js'
-import { type AccessPolicy, isHostAllowed, isLoopbackOrigin } from './access.js'
+import { type AccessPolicy, isHostAllowed, isLoopbackOrigin, requestedHost } from './access.js'
 import { drainOnClose } from './drain.js'
 import { sendError } from './error-replies.js'
 import { EventStream } from './event-stream.js'
@@ -66,7 +66,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   acceptForms(app)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
-    if (!isHostAllowed(request.headers.host, policy)) {
+    if (!isHostAllowed(requestedHost(request.raw.url ?? '', request.headers.host), policy)) {
       return done(
         new RequestRefusal(
           'HOST_NOT_ALLOWED',

@@ -1,9 +1,10 @@
 import { EventEmitter } from 'node:events'
 import type { FastifyBaseLogger } from 'fastify'
-import { NotFoundError } from '../errors.js'
+import { NotFoundError, SourceUnavailableError, UnsupportedDataError } from '../errors.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
-import { readStamp, ServedPyramid } from './served-pyramid.js'
+import { readRootStamp } from '../pyramid/root-stamp.js'
+import { ServedPyramid } from './served-pyramid.js'
 
 /** Pyramids kept open for those who still hold their URLs, besides the named ones. */
 const MAX_KEPT = 16
@@ -91,6 +92,9 @@ export class PyramidRegistry {
   /**
    * Show another pyramid to everybody. It is opened first, so that a failure changes nothing; of two requests at the
    * same time the later one wins.
+   *
+   * @param path a real path, which the caller has judged.
+   * @throws {UnsupportedDataError} the path became a link to some other place meanwhile.
    */
   async setCurrent(path: string): Promise<void> {
     const request = ++this.#requests
@@ -110,7 +114,8 @@ export class PyramidRegistry {
 
   /**
    * Do something with a pyramid, the current one where `id` is undefined. It is the newest version on disk, give or
-   * take a second, and stays open meanwhile.
+   * take a second, and stays open meanwhile. Work that fails because the pyramid is being overwritten is done again
+   * with the new version.
    *
    * @throws {NotFoundError} no such pyramid, or none is current.
    */
@@ -127,7 +132,15 @@ export class PyramidRegistry {
     }
     this.#served.delete(served.pyramid.id)
     this.#served.set(served.pyramid.id, served)
-    return served.use(work)
+    try {
+      return await served.use(work)
+    } catch (error) {
+      if (!(error instanceof SourceUnavailableError)) throw error
+      await this.#check(served)
+      const newer = this.#find(id)
+      if (newer === undefined || newer === served) throw error
+      return newer.use(work)
+    }
   }
 
   /** Look whether the current pyramid was overwritten, and tell of it. */
@@ -144,8 +157,8 @@ export class PyramidRegistry {
 
   /** Open a pyramid, or find that the same version is open already. */
   async #open(path: string, named: boolean): Promise<ServedPyramid> {
-    const stamp = await readStamp(path)
-    const pyramid = await this.#openPyramid(path)
+    const stamp = await readRootStamp(path)
+    const pyramid = named ? await this.#openPyramid(path) : await this.#openReal(path)
     const known = this.#served.get(pyramid.id)
     if (known && known.pyramid.path === pyramid.path && known.pyramid.version === pyramid.version) {
       await pyramid.close()
@@ -155,6 +168,14 @@ export class PyramidRegistry {
       this.#log.warn({ path, instead: known.pyramid.path }, 'two folders hold the same pyramid')
     }
     return this.#serve(pyramid, stamp ?? '', named || known?.named === true)
+  }
+
+  /** Open a pyramid by its real path: a link that was put there since could lead out of the roots. */
+  async #openReal(path: string): Promise<Pyramid> {
+    const pyramid = await this.#openPyramid(path)
+    if (pyramid.path === path) return pyramid
+    await pyramid.close()
+    throw new UnsupportedDataError(`${path} was replaced by a link while it was opened.`, { url: path })
   }
 
   /**
@@ -195,11 +216,11 @@ export class PyramidRegistry {
 
   /** The old version stays where the new one cannot be opened: it may be half written, and the next look is near. */
   async #reopenIfChanged(served: ServedPyramid): Promise<void> {
-    const stamp = await readStamp(served.pyramid.path)
+    const stamp = await readRootStamp(served.pyramid.path)
     if (stamp === undefined || stamp === served.stamp) return
     let pyramid: Pyramid
     try {
-      pyramid = await this.#openPyramid(served.pyramid.path)
+      pyramid = await this.#openReal(served.pyramid.path)
     } catch (error) {
       if (served.failedStamp !== stamp)
         this.#log.warn({ path: served.pyramid.path, err: error }, 'changed pyramid not opened')

@@ -1,7 +1,4 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { automaticWindow, type ContrastWindow } from '../pyramid/histogram.js'
-import { PYRAMID_ROOT_FILES } from '../pyramid/open-pyramid.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
 
 /** What a `v` in a URL is worth. */
@@ -76,17 +73,4 @@ export class ServedPyramid {
     const sameLevels = version.split('.').at(-1) === String(this.pyramid.geometry.levelCount)
     return sameLevels && !this.overwritten.includes(version) ? 'other' : 'gone'
   }
-}
-
-/** Changes when a pyramid's root file is written or replaced; undefined where it cannot be read just now. */
-export async function readStamp(folder: string): Promise<string | undefined> {
-  for (const name of PYRAMID_ROOT_FILES) {
-    try {
-      const { dev, ino, size, mtimeMs } = await stat(join(folder, name))
-      return [name, dev, ino, size, mtimeMs].join(' ')
-    } catch {
-      // Not this format, or not reachable: then there is nothing newer to open.
-    }
-  }
-  return undefined
 }

@@ -4,15 +4,15 @@ import { SAMPLE_TYPES, type SampleArray, type SampleType, samplesFromBytes } fro
 /** numpy's own headers have 128 bytes; longer ones belong to structured arrays, which we refuse anyway. */
 const MAX_HEADER_BYTES = 64 * 1024
 
-const SAMPLE_TYPES_BY_CODE: Readonly<Record<string, SampleType>> = {
-  u1: 'uint8',
-  u2: 'uint16',
-  i2: 'int16',
-  u4: 'uint32',
-  i4: 'int32',
-  f4: 'float32',
-  f8: 'float64',
-}
+const SAMPLE_TYPES_BY_CODE: ReadonlyMap<string, SampleType> = new Map([
+  ['u1', 'uint8'],
+  ['u2', 'uint16'],
+  ['i2', 'int16'],
+  ['u4', 'uint32'],
+  ['i4', 'int32'],
+  ['f4', 'float32'],
+  ['f8', 'float64'],
+])
 
 /** A numpy array of two or three axes. */
 export interface NpyArray {
@@ -83,14 +83,14 @@ function readHeader(bytes: Uint8Array, url: string): { header: string; dataOffse
 function readType(header: string, url: string): { sampleType: SampleType; swapped: boolean } {
   const descr = /'descr'\s*:\s*(?:'([^']*)'|(\[))/.exec(header)
   if (descr === null) throw missingKey('descr', url)
-  const possible = `${Object.keys(SAMPLE_TYPES_BY_CODE).join(', ')} can be read`
+  const possible = `${[...SAMPLE_TYPES_BY_CODE.keys()].join(', ')} can be read`
   if (descr[2] !== undefined)
     throw new UnsupportedDataError(`${url} holds records of several fields; ${possible}.`, { url })
   const [, order, code] = /^([<>|=]?)(.*)$/s.exec(descr[1]!)!
   if (code!.startsWith('O')) {
     throw new UnsupportedDataError(`${url} holds Python objects, which only Python may unpickle; ${possible}.`, { url })
   }
-  const sampleType = SAMPLE_TYPES_BY_CODE[code!]
+  const sampleType = SAMPLE_TYPES_BY_CODE.get(code!)
   if (sampleType === undefined)
     throw new UnsupportedDataError(`${url} holds samples of the type ${JSON.stringify(descr[1])}; ${possible}.`, {
       url,

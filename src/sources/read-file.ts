@@ -1,5 +1,29 @@
-import { open } from 'node:fs/promises'
-import { CorruptDataError, fromSystemError, LimitExceededError } from '../errors.js'
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { CorruptDataError, fromSystemError, LimitExceededError, UnsupportedDataError } from '../errors.js'
+
+/** Opening a pipe that nobody writes to would wait for ever, and hold one of Node's few threads. Windows has no such flag. */
+const OPEN_AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+
+/**
+ * Open a file for reading. Whoever calls closes it.
+ *
+ * @throws {NotFoundError | SourceUnavailableError} the file cannot be opened.
+ * @throws {UnsupportedDataError} it is a folder, a pipe or a device.
+ */
+export async function openFile(path: string): Promise<{ readonly file: FileHandle; readonly size: number }> {
+  let file: FileHandle | undefined
+  try {
+    file = await open(path, OPEN_AT_ONCE)
+    const stats = await file.stat()
+    if (stats.isFile()) return { file, size: stats.size }
+    const found = stats.isDirectory() ? 'a folder' : 'a pipe or a device'
+    throw new UnsupportedDataError(`${path} is ${found} where a file is expected.`, { url: path })
+  } catch (error) {
+    await file?.close()
+    throw fromSystemError(error, path)
+  }
+}
 
 /**
  * Read a whole file, or its first bytes.
@@ -8,6 +32,7 @@ import { CorruptDataError, fromSystemError, LimitExceededError } from '../errors
  *   the start, whatever the length. `signal`: gives up between system calls.
  * @returns exactly the bytes that are there; never memory that the file did not fill.
  * @throws {NotFoundError | SourceUnavailableError} the file cannot be read.
+ * @throws {UnsupportedDataError} it is a folder, a pipe or a device.
  * @throws {LimitExceededError} it is longer than `maxBytes`.
  * @throws {CorruptDataError} it became shorter while it was read.
  */
@@ -18,9 +43,8 @@ export async function readFileBytes(
   const { maxBytes, headBytes = Infinity, signal } = options
   signal?.throwIfAborted()
   try {
-    const file = await open(path)
+    const { file, size } = await openFile(path)
     try {
-      const { size } = await file.stat()
       if (size > maxBytes && headBytes === Infinity) {
         throw new LimitExceededError(`${path} has ${size} bytes; up to ${maxBytes} are read.`, { url: path })
       }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { commonSampleType, type Rect } from '../../src/plane.js'
-import { featherWeights, pymeWeights } from '../../src/pyramid/blend.js'
+import { Blender, featherWeights, pymeWeights } from '../../src/pyramid/blend.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { FrameCoverage, runLengths } from '../../src/pyramid/coverage.js'
 import { automaticWindow, coarsen, HistogramBuilder, quantile } from '../../src/pyramid/histogram.js'
@@ -160,6 +160,16 @@ t.test("PYME's weights are the ones that it used", async t => {
   t.same([...pymeWeights(256, 256)], [...samples.subarray(0, 256)])
   t.same([...pymeWeights(256, 256)], [...samples.subarray(256)])
   t.same([...pymeWeights(4, 4)], [0, 1, 1, 1], 'a ramp of one pixel')
+})
+
+t.test('a NaN sample is dark in an integer pyramid, whether one frame or several saw the pixel', async t => {
+  const frame = (x: number) => {
+    const plane = { width: 4, height: 1, sampleType: 'float32' as const, samples: new Float32Array(4).fill(Number.NaN) }
+    return { plane, x, y: 0, dark: 10, gain: undefined }
+  }
+  const canvas = { width: 6, height: 1, sampleType: 'uint16' as const, samples: new Uint16Array(6) }
+  new Blender('feather', 10).blendInto(canvas, { x0: 0, y0: 0, x1: 6, y1: 1 }, [frame(0), frame(2)])
+  t.same([...canvas.samples], [10, 10, 10, 10, 10, 10])
 })
 
 t.test('a reduced sample is the mean of its covered children, halves to even; NaN counts as not covered', async t => {
@@ -340,6 +350,22 @@ t.test('pixel sizes that differ are refused above 0.1 %, named above 0.001 %, an
   )
   const unknown = syntheticSource({ url: 'c', frames: [{ xUm: 0, yUm: 0 }], pixelSizeUm: undefined })
   t.throws(() => placeFrames([unknown], DEFAULT_SETTINGS), /c does not say how large a pixel is .* --pixel-size/)
+})
+
+t.test('frames so far apart that their grid could not be served are refused when they are placed', async t => {
+  const at = (xUm: number, yUm: number) =>
+    syntheticSource({
+      frames: [
+        { xUm: 0, yUm: 0 },
+        { xUm, yUm },
+      ],
+    })
+  t.throws(() => placeFrames([at(2 ** 27, 0)], DEFAULT_SETTINGS), /more than the 67108864 px that a mosaic may measure/)
+  t.throws(
+    () => placeFrames([at(2 ** 22, 2 ** 22)], DEFAULT_SETTINGS),
+    /more than 67108864 tiles; .*larger --tile-size/,
+  )
+  t.ok(placeFrames([at(2 ** 22, 2 ** 22)], { ...DEFAULT_SETTINGS, tileSize: 1024 }))
 })
 
 t.test('positions far beyond any stage are refused instead of planned', async t => {

@@ -1,5 +1,18 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
@@ -8,7 +21,7 @@ import { bytesOfSamples, type Rect, SAMPLE_TYPES } from '../../src/plane.js'
 import { type BuildReport, type BuildRequest, buildPyramid } from '../../src/pyramid/build-pyramid.js'
 import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { gridOf } from '../../src/pyramid/mosaic-geometry.js'
-import { openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
+import { checksumOf, openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { openSources } from '../../src/sources/open-source.js'
@@ -594,6 +607,134 @@ t.test('damage on disk is an error, never an empty or a wrong tile', async t => 
     /is not valid JSON/,
   )
   t.ok(await readAfter('untouched', () => undefined))
+})
+
+t.test('metadata of a hostile writer, with right checksums, is corrupt and nothing worse', async t => {
+  const dir = t.testdir()
+  const good = join(dir, 'good')
+  await build([syntheticSource({ frames: [{ xUm: 0, yUm: 0 }], sample: () => 5 })], good)
+  type Json = Record<string, unknown>
+  const side = (name: string) => join(dir, 'bad', 'tilestage', `${name}.json`)
+  const readAfter = async (edits: {
+    record?: (record: Json) => void
+    placement?: (table: Json) => unknown
+    histograms?: (stored: Json) => unknown
+  }) => {
+    rmSync(join(dir, 'bad'), { recursive: true, force: true })
+    cpSync(good, join(dir, 'bad'), { recursive: true })
+    const root = join(dir, 'bad', 'zarr.json')
+    const document = JSON.parse(readFileSync(root, 'utf8'))
+    for (const name of ['placement', 'histograms'] as const) {
+      const before = JSON.parse(readFileSync(side(name), 'utf8'))
+      const text = JSON.stringify(edits[name] ? edits[name](before) : before)
+      writeFileSync(side(name), text)
+      document.attributes.tilestage[name].crc32c = checksumOf(text)
+    }
+    edits.record?.(document.attributes.tilestage)
+    writeFileSync(root, JSON.stringify(document))
+    const pyramid = await openTilestagePyramid(join(dir, 'bad'))
+    await pyramid.readTile(PLANE, { level: 0, column: 0, row: 0 })
+    await pyramid.close()
+  }
+  await t.resolves(readAfter({}))
+  const records: Json[] = [
+    { wells: [null] },
+    { wells: [{ name: 'A1', frames: 1, x0: 0, y0: 0, x1: 1e9, y1: 1 }] },
+    { series: [null] },
+    { series: [{ width: -1, height: 1 }] },
+    { frames: null },
+    { placement: null },
+    { histograms: { crc32c: 5 } },
+    { size: { width: 2 ** 26, height: 2 ** 26 }, levelCount: 19 },
+  ]
+  for (const change of records) {
+    const [field] = Object.keys(change)
+    await t.rejects(
+      readAfter({ record: record => Object.assign(record, change) }),
+      { name: 'CorruptDataError', message: new RegExp(`tilestage.${field} makes no sense`) },
+      JSON.stringify(change),
+    )
+  }
+  const columns = (name: string, value: unknown) => (table: Json) => ({
+    columns: { ...(table.columns as Json), [name]: value },
+  })
+  const tables = [
+    () => null,
+    () => [],
+    () => ({ columns: null }),
+    columns('used', undefined),
+    columns('xPx', [-1]),
+    columns('yPx', [0.5]),
+    columns('series', ['length']),
+    columns('channel', [1]),
+    columns('zPlane', [null]),
+    columns('timePoint', [1e300]),
+    columns('frame', [0, 1]),
+  ]
+  for (const placement of tables) {
+    await t.rejects(readAfter({ placement }), { name: 'CorruptDataError', message: /placement table makes no sense/ })
+  }
+  const histogram = (change: Json) => (stored: Json) => {
+    const { channels } = stored as { channels: [{ levels: [Json] }] }
+    Object.assign(channels[0].levels[0], change)
+    return stored
+  }
+  const stores = [
+    () => null,
+    () => ({ channels: [] }),
+    () => ({ channels: [{ levels: [] }] }),
+    histogram({ counts: 5 }),
+    histogram({ counts: [-1] }),
+    histogram({ binWidth: 0 }),
+    histogram({ total: null }),
+    histogram({ min: 'x' }),
+  ]
+  for (const histograms of stores) {
+    await t.rejects(readAfter({ histograms }), { name: 'CorruptDataError', message: /has not a histogram of every/ })
+  }
+})
+
+t.test('a pipe, a device or a folder in the place of a file is an error at once', async t => {
+  const dir = t.testdir()
+  const source = syntheticSource({ frames: [{ xUm: 0, yUm: 0 }], sample: () => 5 })
+  for (const name of ['zarr.json', 'tilestage/placement.json', '0/c/0/0/0/0/0']) {
+    const output = join(dir, name.replaceAll('/', '-'))
+    await build([source], output)
+    const path = join(output, name)
+    for (const replace of [
+      () => execFileSync('mkfifo', [path]),
+      () => symlinkSync('/dev/zero', path),
+      () => mkdirSync(path),
+    ]) {
+      rmSync(path, { recursive: true })
+      replace()
+      const read = async () => {
+        const pyramid = await openTilestagePyramid(output)
+        await pyramid.readTile(PLANE, { level: 0, column: 0, row: 0 })
+      }
+      await t.rejects(read(), { name: 'UnsupportedDataError', message: /where a file is expected/ })
+    }
+  }
+})
+
+t.test('a pyramid that was overwritten while it was open gives tiles of its own or none', async t => {
+  const output = join(t.testdir(), 'p')
+  const frames = [
+    { xUm: 0, yUm: 0 },
+    { xUm: 2500, yUm: 0 },
+    { xUm: 5000, yUm: 0 },
+  ]
+  await build([syntheticSource({ frames, sample: () => 5 })], output)
+  const before = await openTilestagePyramid(output)
+  const tile = (column: number) => before.readTile(PLANE, { level: 0, column, row: 0 })
+  utimesSync(join(output, 'zarr.json'), 1, 1)
+  t.equal((await tile(0))?.samples[0], 5, 'a root file that was only touched is no other pyramid')
+  await build([syntheticSource({ frames, sample: () => 9 })], output, { blend: 'mean' }, { overwrite: true })
+  t.equal((await tile(0))?.samples[0], 5, 'its shard is still open')
+  await t.rejects(tile(10), { name: 'SourceUnavailableError', message: /was overwritten or taken away/ })
+  rmSync(output, { recursive: true })
+  await t.rejects(tile(19), { name: 'SourceUnavailableError', message: /was overwritten or taken away/ })
+  await before.close()
 })
 
 t.test('the metadata is OME-Zarr 0.5: pixel centres, micrometres, a finite window', async t => {

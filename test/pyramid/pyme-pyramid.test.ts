@@ -210,13 +210,14 @@ t.test('the version changes with the tiles and with the metadata, the id only wi
 t.test('metadata that cannot be is refused in a sentence that names key and value', async t => {
   const folder = t.testdir()
   const cases: [Record<string, unknown>, typeof CorruptDataError | typeof UnsupportedDataError, RegExp][] = [
-    [{ 'Pyramid.TileSize': 15 }, UnsupportedDataError, /TileSize 15; even sizes from 16 to 4096/],
+    [{ 'Pyramid.TileSize': 15 }, UnsupportedDataError, /TileSize 15; even sizes from 16 to 2048/],
     [{ 'Pyramid.TileSize': 1e9 }, UnsupportedDataError, /TileSize 1000000000;/],
     [{ 'Pyramid.TileSize': '256' }, CorruptDataError, /TileSize "256"; a finite number/],
     [{ 'Pyramid.PixelSize': 0 }, CorruptDataError, /PixelSize 0; it must be above 0/],
     [{ 'Pyramid.PixelSize': undefined }, CorruptDataError, /PixelSize nothing/],
     [{ 'Pyramid.x0': null }, CorruptDataError, /x0 null/],
     [{ 'Pyramid.KeySchema': '{x}/{y}' }, UnsupportedDataError, /names its tiles by "\{x\}\/\{y\}"/],
+    [{ 'Pyramid.KeySchema': 'constructor' }, UnsupportedDataError, /names its tiles by "constructor"/],
   ]
   for (const [metadata, kind, message] of cases) {
     await writePymePyramid(folder, { ...TWO_WELLS, tiles: [[0, 0]], metadata })

@@ -19,7 +19,8 @@ t.test('tiles of every type come back as they were, absent ones as absent', asyn
   for (const type of Object.keys(SAMPLE_TYPES) as SampleType[]) {
     const tiles = [noisyTile(type, 1), undefined, allocateSamples(type, EDGE * EDGE), undefined]
     const shard = encodeShard(tiles)
-    const index = decodeShardIndex(shard.subarray(shard.length - indexLength(4)), shard.length, 'shard')
+    const tileBytes = bytesOfSamples(tiles[0] as Uint8Array).length
+    const index = decodeShardIndex(shard.subarray(shard.length - indexLength(4)), shard.length, tileBytes, 'shard')
     t.same(
       index.map(range => range !== undefined),
       [true, false, true, false],
@@ -42,7 +43,7 @@ t.test('every single flipped bit in a tile or the index is found', async t => {
     const at = k < 300 ? Math.floor(random() * indexAt) : indexAt + Math.floor(random() * indexLength(1))
     damaged[at] ^= 1 << Math.floor(random() * 8)
     try {
-      const [range] = decodeShardIndex(damaged.subarray(indexAt), damaged.length, 'shard')
+      const [range] = decodeShardIndex(damaged.subarray(indexAt), damaged.length, 2 * EDGE * EDGE, 'shard')
       if (range) decodeTile(damaged.subarray(range.offset, range.offset + range.length), 'uint16', EDGE * EDGE, 'shard')
       missed++
     } catch (error) {
@@ -52,11 +53,15 @@ t.test('every single flipped bit in a tile or the index is found', async t => {
   t.equal(missed, 0)
 })
 
-t.test('an index that reaches outside the file is refused even with a right checksum', async t => {
-  const shard = encodeShard([noisyTile('uint8', 4)])
-  const index = shard.subarray(shard.length - indexLength(1))
-  t.throws(() => decodeShardIndex(index, indexLength(1) + 10, 'shard'), /places tile 0 outside the file/)
-})
+t.test(
+  'an index that reaches outside the file, or asks for more than a tile, is refused even with a right checksum',
+  async t => {
+    const shard = encodeShard([noisyTile('uint8', 4)])
+    const index = shard.subarray(shard.length - indexLength(1))
+    t.throws(() => decodeShardIndex(index, indexLength(1) + 10, EDGE * EDGE, 'shard'), /places tile 0 outside the file/)
+    t.throws(() => decodeShardIndex(index, shard.length, 100, 'shard'), /gives tile 0 \d+ bytes; its samples have 100/)
+  },
+)
 
 t.test('a Blosc frame of a hostile writer is an error or the expected bytes, whatever is in it', async t => {
   const samples = bytesOfSamples(noisyTile('uint16', 5))

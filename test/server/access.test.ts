@@ -9,6 +9,7 @@ import {
   judgeStateChange,
   presentedToken,
   type RequestOrigin,
+  requestedHost,
 } from '../../src/server/access.js'
 
 const LOCAL: AccessPolicy = { loopback: true, token: undefined, allowedHosts: [], machineName: 'Scope-PC' }
@@ -55,6 +56,14 @@ t.test('any other Host header is refused', async t => {
   ]) {
     t.notOk(isHostAllowed(host, LOCAL), String(host))
   }
+})
+
+t.test('an absolute request target names the host, whatever the Host header says', async t => {
+  t.equal(requestedHost('/healthz?a=//evil', 'localhost:1'), 'localhost:1')
+  t.equal(requestedHost('*', 'localhost'), 'localhost')
+  t.equal(requestedHost('http://evil.com:80/healthz', 'localhost'), 'evil.com')
+  t.equal(requestedHost('https://[::1]:7/', undefined), '[::1]:7')
+  t.equal(requestedHost('evil.com:443', 'localhost'), '', 'a target that is no URL with a host names none')
 })
 
 t.test('allowed hosts are compared by name, and * allows every one', async t => {

@@ -361,6 +361,51 @@ t.test('an overwritten pyramid keeps its id, gets a new version, and its old til
   await page.return(undefined)
 })
 
+t.test(
+  'a tile that is read while its pyramid is overwritten is gone, not unavailable and not of the new one',
+  async t => {
+    const folder = await folders(t, ['a'])
+    const root = join(folder, 'a', 'zarr.json')
+    await writeFile(root, '1')
+    let version = '11111111.2'
+    const server = await startTestApp(t, {
+      pyramids: [join(folder, 'a')],
+      open: async path => {
+        const opened = version
+        const readTile = async () => {
+          if (opened === version) return plainTile()
+          throw new SourceUnavailableError('the folder was overwritten')
+        }
+        return memoryPyramid(path, readTile, { id: 'a', version })
+      },
+    })
+    const tile = (v: string) => ask(server, `/pyramids/a/tiles/0/0/0.bin${v}`)
+    t.equal((await tile('?v=11111111.2')).statusCode, 200)
+    version = '22222222.2'
+    await writeFile(root, 'another')
+    const old = await ask(server, '/pyramids/a/tiles/1/0/0.bin?v=11111111.2')
+    t.match([old.statusCode, old.headers.etag, old.headers['cache-control']], [410, undefined, 'no-store'])
+    t.equal((await tile('?v=22222222.2')).statusCode, 200)
+    t.same(errorLines(server), [])
+  },
+)
+
+t.test('a folder that becomes a link while it is opened is refused: the link could lead out of the roots', async t => {
+  const folder = await folders(t, ['in', 'out'])
+  const closed: Observed[] = []
+  const server = await startTestApp(t, {
+    roots: [join(folder, 'in')],
+    open: async () => {
+      closed.push(memoryPyramid(join(folder, 'out')))
+      return closed[0]
+    },
+  })
+  const reply = await setSource(server, join(folder, 'in'))
+  t.match([reply.statusCode, reply.json().message], [422, /was replaced by a link/])
+  t.ok(closed[0].closed)
+  t.match((await ask(server, '/current')).json(), { current: null })
+})
+
 t.test('a growing pyramid is not kept by browsers, and its version is not gone once it is complete', async t => {
   const folder = await folders(t, ['a'])
   const root = join(folder, 'a', 'zarr.json')
@@ -460,7 +505,7 @@ t.test('a started server tells where it is, and frees its port when it is closed
   const reply = await new Promise<IncomingMessage>(resolve => get(`${server.url}healthz`, { agent }, resolve))
   reply.resume()
   await t.rejects(startServer({ ...QUIET, assetsFolder, port: Number(port) }), {
-    name: 'UsageError',
+    name: 'SourceUnavailableError',
     message: `Port ${port} of 127.0.0.1 is in use; another server may be running, or choose another with --port.`,
   })
   await server.close()
@@ -496,7 +541,7 @@ t.test('what cannot be served is said before anything listens', async t => {
     message: /empty is not a pyramid: it is an empty folder/,
   })
   await t.rejects(startServer({ ...QUIET, assetsFolder, host: '203.0.113.1', roots: [assetsFolder] }), {
-    name: 'UsageError',
+    name: 'SourceUnavailableError',
     message: /203\.0\.113\.1 is no address of this machine/,
   })
   t.equal((await openPyramid(LEGACY)).name, 'legacy_schema_A1first4_t128')

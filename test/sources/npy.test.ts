@@ -44,6 +44,7 @@ t.test('what cannot be read is refused with the file, what was found and what is
   const cases: [header: string, name: string, message: RegExp][] = [
     [describe('|O', '1, 1'), 'UnsupportedDataError', /a\.npy holds Python objects/],
     ["{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1, 1), }", 'UnsupportedDataError', /several fields/],
+    [describe('constructor', '1, 1'), 'UnsupportedDataError', /type "constructor"; u1/],
     [describe('<f2', '1, 1'), 'UnsupportedDataError', /type "<f2"; u1, u2, i2, u4, i4, f4, f8 can be read/],
     [describe('|u1', '1,'), 'UnsupportedDataError', /1 axes \(1,\); arrays of 2 or 3/],
     [describe('|u1', '1, 1, 1, 1'), 'UnsupportedDataError', /4 axes/],

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { appendFileSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -321,6 +322,21 @@ t.test('broken frames do not keep the others from being read', async t => {
   await t.rejects(source.readFrame(5), { name: 'UnsupportedDataError', message: /frame00005\.pzf holds 2 planes/ })
   rmSync(join(folder, 'frame00004.pzf'))
   await t.rejects(source.readFrame(4), { name: 'NotFoundError', message: /frame00004\.pzf does not exist/ })
+})
+
+t.test('a frame that is no file, or far longer than its samples, is refused and not waited for', async t => {
+  const folder = writeSeries(join(t.testdir({}), 'a.pcs'), [0, 1, 2, 3])
+  const path = (index: number) => join(folder, `frame0000${index}.pzf`)
+  for (const index of [0, 1]) rmSync(path(index))
+  execFileSync('mkfifo', [path(0)])
+  mkdirSync(path(1))
+  truncateSync(path(2), 2 ** 30)
+  const source = await openPcsSeries(folder)
+  t.match(source.series.problems, [/^Frames 0 and 1 are unreadable: .*frame00000\.pzf is a pipe or a device/])
+  await t.rejects(source.readFrame(0), { name: 'UnsupportedDataError', message: /is a pipe or a device where a file/ })
+  await t.rejects(source.readFrame(1), { name: 'UnsupportedDataError', message: /is a folder where a file/ })
+  await t.rejects(source.readFrame(2), { name: 'LimitExceededError', message: /has 1073741824 bytes/ })
+  await t.resolves(source.readFrame(3))
 })
 
 t.test('a series of which no frame can be read is refused for the reason of the first', async t => {

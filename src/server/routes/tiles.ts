@@ -124,6 +124,8 @@ function setCaching(reply: FastifyReply, served: ServedPyramid, version: string 
   if (freshness === 'gone') {
     throw new RequestRefusal('GONE', `This version of ${served.pyramid.name} was overwritten; ask for its new version.`)
   }
+  // Of a first try, whose pyramid was overwritten.
+  reply.removeHeader('etag')
   // Tiles of a growing pyramid still appear under the same version.
   if (freshness === 'other' || !served.pyramid.complete) reply.header('cache-control', 'no-store')
   else if (freshness === 'exact') {

@@ -8,7 +8,7 @@ import {
   SourceUnavailableError,
   UnsupportedDataError,
 } from '../../errors.js'
-import type { Plane } from '../../plane.js'
+import { type Plane, SAMPLE_TYPES } from '../../plane.js'
 import type { FrameSeries, FrameSource } from '../frame-source.js'
 import { mapConcurrently } from '../map-concurrently.js'
 import { readFileBytes } from '../read-file.js'
@@ -78,18 +78,23 @@ export async function openPcsSeries(path: string): Promise<FrameSource> {
 class PcsSeries implements FrameSource {
   readonly format = 'PYME series'
   readonly #frameNumbers: ReadonlySet<number>
+  /** Header and code table come on top of the samples, and badly chosen codes make them longer. */
+  readonly #maxFrameBytes: number
 
   constructor(
     readonly url: string,
     readonly series: FrameSeries,
   ) {
     this.#frameNumbers = new Set(series.frames.map(frame => frame.index))
+    const { width, height } = series.frameSize
+    const frameBytes = width * height * SAMPLE_TYPES[series.sampleType].bytes
+    this.#maxFrameBytes = Math.min(MAX_FRAME_BYTES, 2 * frameBytes + 2 ** 20)
   }
 
   async readFrame(index: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
     if (!this.#frameNumbers.has(index)) throw new RangeError(`${this.url} has no frame ${index}`)
     const path = join(this.url, frameFileName(index))
-    const bytes = await readFileBytes(path, { maxBytes: MAX_FRAME_BYTES, signal })
+    const bytes = await readFileBytes(path, { maxBytes: this.#maxFrameBytes, signal })
     // Before its samples are decoded: a damaged header must not cost memory.
     expectShape(readSeriesFrameHeader(bytes, path), this.series, index, path)
     const { width, height, sampleType, samples } = decodePzf(bytes, path)

@@ -15,6 +15,7 @@ export function parsePythonJson(bytes: Uint8Array, url: string): unknown {
     )
     return JSON.parse(json)
   } catch (cause) {
-    throw new CorruptDataError(`${url} is not valid JSON: ${(cause as Error).message}.`, { url, cause })
+    // Node quotes the text in its message, which is for those who may read the file only.
+    throw new CorruptDataError(`${url} is not valid JSON.`, { url, cause })
   }
 }
