@@ -77,7 +77,7 @@ function install(stamp) {
   run(
     'npm',
     ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
-    'the packages could not be installed; is the npm registry reachable?'
+    'the packages could not be installed; the messages above say why (offline, perhaps).'
   )
   return wanted
 }
