@@ -1,3 +1,4 @@
+import type { Rect } from '../src/plane.js'
 import type { CoverageRuns, TileAddress } from './pyramid-api.js'
 
 interface LevelCoverage {
@@ -27,5 +28,33 @@ export class TileCoverage {
     const grid = this.#levels.get(level)
     if (!grid || column < 0 || row < 0 || column >= grid.columns || row >= grid.rows) return false
     return grid.present[row * grid.columns + column] === 1
+  }
+
+  /** The box around the first tiles, in reading order, that touch each other. Tiles of level 0. */
+  get firstGroup(): Rect | undefined {
+    const grid = this.#levels.get(0)
+    const first = grid?.present.indexOf(1) ?? -1
+    if (!grid || first < 0) return undefined
+    const { columns, rows, present } = grid
+    const box = { x0: columns, y0: rows, x1: 0, y1: 0 }
+    const seen = new Uint8Array(present.length)
+    const waiting = [first]
+    seen[first] = 1
+    for (let tile = waiting.pop(); tile !== undefined; tile = waiting.pop()) {
+      const [column, row] = [tile % columns, Math.floor(tile / columns)]
+      box.x0 = Math.min(box.x0, column)
+      box.y0 = Math.min(box.y0, row)
+      box.x1 = Math.max(box.x1, column + 1)
+      box.y1 = Math.max(box.y1, row + 1)
+      for (let y = Math.max(0, row - 1); y <= Math.min(rows - 1, row + 1); y++) {
+        for (let x = Math.max(0, column - 1); x <= Math.min(columns - 1, column + 1); x++) {
+          const neighbour = y * columns + x
+          if (present[neighbour] !== 1 || seen[neighbour] === 1) continue
+          seen[neighbour] = 1
+          waiting.push(neighbour)
+        }
+      }
+    }
+    return box
   }
 }

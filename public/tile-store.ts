@@ -1,4 +1,4 @@
-import { SAMPLE_TYPES, type SampleArray, samplesFromBytes } from '../src/plane.js'
+import { type Rect, SAMPLE_TYPES, type SampleArray, samplesFromBytes } from '../src/plane.js'
 import {
   ApiError,
   type PlaneSelection,
@@ -49,6 +49,15 @@ export class TileStore {
   /** Whether a tile holds samples. */
   has(plane: PlaneSelection, address: TileAddress): boolean {
     return this.#coverages.get(planeKey(plane))?.has(address) ?? false
+  }
+
+  /** The box around the first tiles of a plane that touch each other, level-0 pixels. */
+  firstGroup(plane: PlaneSelection): Rect | undefined {
+    const group = this.#coverages.get(planeKey(plane))?.firstGroup
+    const { tileSize } = this.pyramid
+    return (
+      group && { x0: group.x0 * tileSize, y0: group.y0 * tileSize, x1: group.x1 * tileSize, y1: group.y1 * tileSize }
+    )
   }
 
   /** Whether a tile was asked for and could not be read. */

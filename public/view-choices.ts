@@ -7,12 +7,18 @@ const SPARSE_SHARE = 0.03
 /** A view wider than this many wells is a view of the plate. */
 const WELL_VIEW = 3
 
-/** What to show first: everything, or the first well of a plate that would be a few dots. Level-0 pixels. */
-export function firstLook(pyramid: PyramidInfo): Rect {
+/**
+ * What to show first: everything, or the first well of a plate that would be a few dots. Level-0 pixels.
+ *
+ * @param firstGroup the box around the first tiles that touch: stands for the first well where none is named.
+ */
+export function firstLook(pyramid: PyramidInfo, firstGroup: () => Rect | undefined): Rect {
   const area = ({ x0, y0, x1, y1 }: Rect): number => (x1 - x0) * (y1 - y0)
   const whole = coveredRect(pyramid)
-  const inWells = pyramid.wells.reduce((sum, well) => sum + area(well), 0)
-  const first = pyramid.wells[0]
+  const [well] = pyramid.wells
+  const first = well ?? firstGroup()
+  const wells = well ? pyramid.wells : first ? [first] : []
+  const inWells = wells.reduce((sum, each) => sum + area(each), 0)
   return first && inWells < SPARSE_SHARE * area(whole) ? first : whole
 }
 

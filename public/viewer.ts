@@ -188,7 +188,11 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
   document.body.dataset.state = 'picture'
   const contrastKept = contrast.open(opened, plane.channel, sameArea)
   picture.show(opened, plane, contrast.contrast, themeColours(), sameArea)
-  if (!sameArea) picture.fit(firstLook(pyramid), true)
+  if (!sameArea)
+    picture.fit(
+      firstLook(pyramid, () => opened.firstGroup(plane)),
+      true,
+    )
   plate.show(pyramid)
   sliders.show(pyramid, plane)
   overview.show(opened, plane, contrast.contrast)

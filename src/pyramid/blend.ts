@@ -92,9 +92,10 @@ export class Blender {
   }
 
   #fillCell(canvas: Plane, region: Rect, cell: Rect, frames: readonly PlacedPlane[]): void {
-    if (this.#blend === 'pyme') this.#average(canvas, region, cell, frames)
-    else if (this.#blend === 'last') this.#copy(canvas, region, cell, frames[frames.length - 1])
-    else if (frames.length === 1) this.#copy(canvas, region, cell, frames[0])
+    const last = frames[frames.length - 1]
+    // Of integers every sample counts; among floats the last one that is no NaN is looked for.
+    const lastCounts = this.#blend === 'last' && SAMPLE_TYPES[last.plane.sampleType].integer
+    if (this.#blend !== 'pyme' && (frames.length === 1 || lastCounts)) this.#copy(canvas, region, cell, last)
     else this.#average(canvas, region, cell, frames)
   }
 
@@ -119,13 +120,14 @@ export class Blender {
     }
   }
 
-  /** Σ weight · value / Σ weight, in float64 and series order. A NaN sample has weight 0. */
+  /** Σ weight · value / Σ weight, in float64 and series order, or the last value. A NaN sample has weight 0. */
   #average(canvas: Plane, region: Rect, cell: Rect, frames: readonly PlacedPlane[]): void {
     const width = region.x1 - region.x0
     const count = cell.x1 - cell.x0
     const sums = new Float64Array(count)
     const totals = new Float64Array(count)
     const pyme = this.#blend === 'pyme'
+    const last = this.#blend === 'last'
     for (let y = cell.y0; y < cell.y1; y++) {
       sums.fill(0)
       totals.fill(0)
@@ -137,9 +139,9 @@ export class Blender {
         for (let i = 0; i < count; i++) {
           const value = pyme ? Math.fround(valueAt(frame, from + i)) : valueAt(frame, from + i)
           if (Number.isNaN(value)) continue
-          const weight = weights.x[column + i] * rowWeight
-          sums[i] += weight * value
-          totals[i] += weight
+          const weight = last ? 1 : weights.x[column + i] * rowWeight
+          sums[i] = last ? value : sums[i] + weight * value
+          totals[i] = last ? 1 : totals[i] + weight
         }
       }
       const missing = SAMPLE_TYPES[canvas.sampleType].integer ? this.#pedestal : Number.NaN

@@ -124,6 +124,12 @@ t.test('coverage runs say which tiles hold samples', async t => {
     [true, false, false],
     [true, true, false],
   ])
+  t.equal(coverage.firstGroup, undefined, 'level 0 has no tiles')
+  const plate = new TileCoverage({
+    version: 'v',
+    levels: [{ level: 0, columns: 5, rows: 3, runs: [1, 1, 2, 1, 2, 1, 1, 1, 5] }],
+  })
+  t.same(plate.firstGroup, { x0: 1, y0: 0, x1: 3, y1: 2 }, 'tiles may touch at a corner')
   t.notOk(coverage.has({ level: 1, column: 3, row: 0 }), 'outside the grid')
   t.notOk(coverage.has({ level: 0, column: 0, row: 0 }), 'a level without tiles')
 })
@@ -205,9 +211,24 @@ t.test('wells are placed by their names, and listed where a name says no place',
 t.test('a sparse plate is first looked at one well at a time, a dense one as a whole', async t => {
   const well = (x0: number, size: number) => ({ name: 'A1', frames: 1, x0, y0: 0, x1: x0 + size, y1: size })
   const plate = (size: number) => ({ ...PYRAMID, wells: [well(0, size), well(1000 - size, size)] })
-  t.match(firstLook(plate(50)), { x0: 0, x1: 50 })
-  t.match(firstLook(plate(300)), { x0: 0, x1: 1000 })
-  t.match(firstLook({ ...PYRAMID, covered: { x0: 10, y0: 20, x1: 30, y1: 40 } }), { x0: 10, x1: 30 })
+  t.match(
+    firstLook(plate(50), () => undefined),
+    { x0: 0, x1: 50 },
+  )
+  t.match(
+    firstLook(plate(300), () => undefined),
+    { x0: 0, x1: 1000 },
+  )
+  t.match(
+    firstLook({ ...PYRAMID, covered: { x0: 10, y0: 20, x1: 30, y1: 40 } }, () => undefined),
+    { x0: 10, x1: 30 },
+  )
+  const group = { x0: 100, y0: 100, x1: 200, y1: 200 }
+  t.same(
+    firstLook({ ...PYRAMID, covered: { x0: 0, y0: 0, x1: 1000, y1: 1000 } }, () => group),
+    group,
+    'no well is named',
+  )
   t.equal(wellInView(plate(50), { x0: 0, y0: 0, x1: 60, y1: 60 })?.name, 'A1')
   t.equal(wellInView(plate(50), { x0: -500, y0: -500, x1: 540, y1: 540 }), undefined, 'a view of the plate')
 })

@@ -385,6 +385,9 @@ t.test('NaN inside frames weighs nothing, and is NaN where no frame saw the pixe
   const { samples } = await readWithZarrita(output, 0, PLANE)
   t.same([samples[10], samples[50], samples[75]], [1, 1, 2])
   t.ok(Number.isNaN(samples[68]))
+  await build([source], join(t.testdirName, 'last'), { blend: 'last' })
+  const later = (await readWithZarrita(join(t.testdirName, 'last'), 0, PLANE)).samples
+  t.same([later[10], later[50], later[75]], [1, 1, 2], 'the later frame has no sample there')
 })
 
 t.test('dark, gain and illumination images correct counts before they are blended', async t => {
