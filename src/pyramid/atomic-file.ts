@@ -4,7 +4,8 @@ import { fromSystemError } from '../errors.js'
 import { makeFolder } from './make-folder.js'
 
 /**
- * Write a whole file, its folder made if need be, under a temporary name, then rename it: readers see the old file or the new one, never a part.
+ * Write a whole file, its folder made if need be, under a temporary name, then rename it: readers see the old file or
+ * the new one, never a part, also after a power cut.
  *
  * @throws {SourceUnavailableError} the disk is full, read-only or failing; nothing is left behind.
  */
@@ -15,6 +16,8 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array | stri
     const file = await open(temporary, 'w')
     try {
       await file.writeFile(bytes)
+      // A power cut must not keep the completion marker and lose a shard.
+      await file.datasync()
     } finally {
       await file.close()
     }
