@@ -175,7 +175,11 @@ export const COMMANDS: readonly Command[] = [
       ...BUILD_GROUPS,
       { title: 'Server', flags: [...SERVE_FLAGS, LOG_LEVEL] },
     ],
-    examples: ["tilestage view 'plate_07/*.pcs'", 'tilestage view /ssd/plate_07 --open'],
+    examples: [
+      'tilestage view plate_07',
+      "tilestage view 'plate_07/well_A*.pcs'",
+      'tilestage view /ssd/plate_07 --open',
+    ],
   },
   {
     name: 'info',

@@ -35,8 +35,7 @@ export async function view(flags: Flags, terminal: Terminal): Promise<number> {
 export async function demo(flags: Flags, terminal: Terminal): Promise<number> {
   if (flags.positionals.length > 0) throw new UsageError('tilestage demo takes no series; tilestage view does.')
   const plate = join(dirname(fileURLToPath(import.meta.url)), '../../examples/plate')
-  const series = ['well_A1.pcs', 'well_A2.pcs', 'well_B1.pcs'].map(name => join(plate, name))
-  return view(flags.withPositionals(series), terminal)
+  return view(flags.withPositionals([plate]), terminal)
 }
 
 /** The same series and settings are built once: `CACHE/tilestage/FINGERPRINT/NAME`. */

@@ -19,7 +19,7 @@ const PCS_NAME = /\.pcs[/\\]*$/i
 const naturalOrder = new Intl.Collator('en', { numeric: true })
 
 /**
- * Open series by path or glob.
+ * Open series by path, by the folder that they lie in, or by glob.
  *
  * @param patterns in the order in which the series are to stand. What exists under its literal name is never taken as a
  *   glob. The matches of one glob are sorted naturally: `well_A2` before `well_A10`.
@@ -73,10 +73,19 @@ function looksLikeSeries(path: string, names: readonly string[]): boolean {
 async function findSeries(typed: string): Promise<{ paths: string[]; warnings: string[] }> {
   const pattern = typed.startsWith('~/') ? join(homedir(), typed.slice(2)) : typed
   if (await exists(pattern)) {
-    if (!(await isSeries(pattern))) throw await notASeries(pattern)
-    return { paths: [pattern], warnings: [] }
+    const paths = (await isSeries(pattern)) ? [pattern] : await seriesInside(pattern)
+    if (paths.length === 0) throw await notASeries(pattern)
+    return { paths, warnings: [] }
   }
   return await matchSeries(pattern)
+}
+
+/** The `.pcs` series right in a folder, in natural order; none where the folder is a pyramid. */
+async function seriesInside(path: string): Promise<string[]> {
+  const names = (await listFolder(path)) ?? []
+  if (names.includes('zarr.json') || names.includes(METADATA)) return []
+  const series = names.filter(name => PCS_NAME.test(name)).sort(naturalOrder.compare)
+  return series.map(name => join(path, name))
 }
 
 async function matchSeries(pattern: string): Promise<{ paths: string[]; warnings: string[] }> {
@@ -158,8 +167,6 @@ async function describeNonSeries(path: string): Promise<string> {
   if (names.length === 0) return 'an empty folder'
   if (names.includes('zarr.json')) return 'an OME-Zarr pyramid, which tilestage serve shows'
   if (names.includes(METADATA) && (await isPymePyramid(path))) return 'a PYME pyramid, which tilestage serve shows'
-  const series = names.filter(name => PCS_NAME.test(name))
-  if (series.length > 0) return `a folder that holds ${series.length} series, to be named as ${join(path, '*.pcs')}`
   return `a folder of ${countEntries(names)} that has not both frames and metadata`
 }
 

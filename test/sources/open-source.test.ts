@@ -98,6 +98,18 @@ t.test('a name that leads nowhere says what is there instead', async t => {
   })
 })
 
+t.test('a folder of series stands for the series in it', async t => {
+  const run = writeRun(t)
+  const { sources, warnings } = await openSources([run])
+  t.same(
+    sources.map(({ url }) => url),
+    (await openSources([join(run, '*.pcs')])).sources.map(({ url }) => url),
+  )
+  t.equal(sources.length, 3)
+  t.same(warnings, [])
+  t.equal(await isSeries(run), false)
+})
+
 t.test('a path that is no series says what it is', async t => {
   const run = writeRun(t)
   const cases: [name: string, what: string][] = [
@@ -106,7 +118,6 @@ t.test('a path that is no series says what it is', async t => {
     ['ours', 'is an OME-Zarr pyramid, which tilestage serve shows'],
     ['theirs', 'is a PYME pyramid, which tilestage serve shows'],
     ['pictures', 'is a folder of 1 entry that has not both frames and metadata'],
-    ['.', `is a folder that holds 3 series, to be named as ${join(run, '*.pcs')}`],
   ]
   for (const [name, what] of cases) {
     const path = join(run, name)
