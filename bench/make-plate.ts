@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { seededRandom } from '../test/seeded-random.js'
 import { encodePzf } from './pzf-encoder.js'
 
 export interface PlateOptions {
@@ -16,17 +17,6 @@ const CYCLE_S = 0.1
 const DARK = 100
 /** Deviates drawn once and used from a random place on: noise costs an addition a sample. */
 const DEVIATES = 2 ** 20
-
-/** A small generator of repeatable numbers in [0, 1) (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 /**
  * Write a plate of PYME series: cells on a gradient with shot noise, 15 % overlap, stage jitter. The same options give

@@ -19,7 +19,8 @@ import { placeFrames } from '../../src/pyramid/placement.js'
 import { reducePlane } from '../../src/pyramid/reduce.js'
 import { nameWells, parseWell, wellInPath } from '../../src/pyramid/wells.js'
 import { readNpy } from '../../src/sources/npy.js'
-import { seededRandom, syntheticSource } from './synthetic-source.js'
+import { seededRandom } from '../seeded-random.js'
+import { syntheticSource } from './synthetic-source.js'
 
 function geometry(width: number, height: number, tileSize = 256): MosaicGeometry {
   const size = { width, height }

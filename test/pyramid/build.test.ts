@@ -25,9 +25,10 @@ import { checksumOf, openTilestagePyramid, readRecord } from '../../src/pyramid/
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { openSources } from '../../src/sources/open-source.js'
+import { seededRandom } from '../seeded-random.js'
 import { naiveMosaic, naivePymeTiles, naiveReduce } from './naive-mosaic.js'
 import { readWithZarrita } from './read-with-zarrita.js'
-import { brokenFrame, seededRandom, syntheticSource } from './synthetic-source.js'
+import { brokenFrame, syntheticSource } from './synthetic-source.js'
 
 const PLANE = { channel: 0, zPlane: 0, timePoint: 0 }
 const plate = ['well_A1', 'well_A2', 'well_B1'].map(

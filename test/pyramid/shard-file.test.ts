@@ -3,7 +3,7 @@ import { CorruptDataError, TilestageError, UnsupportedDataError } from '../../sr
 import { allocateSamples, bytesOfSamples, SAMPLE_TYPES, type SampleType } from '../../src/plane.js'
 import { decodeBlosc, encodeBlosc } from '../../src/pyramid/blosc.js'
 import { decodeShardIndex, decodeTile, encodeShard, indexLength } from '../../src/pyramid/shard-file.js'
-import { seededRandom } from './synthetic-source.js'
+import { seededRandom } from '../seeded-random.js'
 
 const EDGE = 32
 

@@ -18,17 +18,6 @@ interface SyntheticOptions extends Partial<Omit<FrameSeries, 'frames'>> {
   readonly sampleType?: SampleType
 }
 
-/** A small generator of repeatable numbers in [0, 1) (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 /** A series whose frames are computed on demand: pixel size 1 µm, no dark level, unless said otherwise. */
 export function syntheticSource(options: SyntheticOptions): FrameSource & { reads: number } {
   const {
