@@ -1,4 +1,4 @@
-import type { Rect } from '../src/plane.js'
+import { type Rect, rectAtLevel } from '../src/plane.js'
 import { brightness, type Contrast, colourStep, colourWords } from './contrast.js'
 import type { PlaneSelection } from './pyramid-api.js'
 import type { TileStore } from './tile-store.js'
@@ -27,13 +27,7 @@ export async function readRegion(
   const { levelCount, tileSize } = store.pyramid
   const longer = Math.max(region.x1 - region.x0, region.y1 - region.y0)
   const level = Math.min(levelCount - 1, Math.max(0, Math.floor(Math.log2(longer / targetPx))))
-  const scale = 2 ** level
-  const rect: Rect = {
-    x0: Math.floor(region.x0 / scale),
-    y0: Math.floor(region.y0 / scale),
-    x1: Math.ceil(region.x1 / scale),
-    y1: Math.ceil(region.y1 / scale),
-  }
+  const rect = rectAtLevel(region, level)
   const width = rect.x1 - rect.x0
   const height = rect.y1 - rect.y0
   const values = new Float64Array(width * height).fill(Number.NaN)

@@ -1,4 +1,4 @@
-import type { Rect } from '../src/plane.js'
+import { type Rect, rectAtLevel } from '../src/plane.js'
 import type { PlaneSelection, PointUm } from './pyramid-api.js'
 import type { SampleBlock } from './sample-histogram.js'
 import { intersect } from './stage-geometry.js'
@@ -7,13 +7,7 @@ import type { TileStore } from './tile-store.js'
 /** The samples of one level inside a rectangle of level-0 pixels, as far as they are in memory. */
 export function samplesInView(store: TileStore, plane: PlaneSelection, level: number, visible: Rect): SampleBlock[] {
   const { tileSize } = store.pyramid
-  const scale = 2 ** level
-  const wanted: Rect = {
-    x0: Math.floor(visible.x0 / scale),
-    y0: Math.floor(visible.y0 / scale),
-    x1: Math.ceil(visible.x1 / scale),
-    y1: Math.ceil(visible.y1 / scale),
-  }
+  const wanted = rectAtLevel(visible, level)
   const blocks: SampleBlock[] = []
   forEachTile(store, plane, level, wanted, (column, row) => {
     const tile = store.peek(plane, { level, column, row })
@@ -35,12 +29,7 @@ export function forEachTile(
   visit: (column: number, row: number) => void,
 ): void {
   const { tileSize, width, height } = store.pyramid
-  const inside = intersect(rect, {
-    x0: 0,
-    y0: 0,
-    x1: Math.ceil(width / 2 ** level),
-    y1: Math.ceil(height / 2 ** level),
-  })
+  const inside = intersect(rect, rectAtLevel({ x0: 0, y0: 0, x1: width, y1: height }, level))
   if (!inside) return
   for (let row = Math.floor(inside.y0 / tileSize); row * tileSize < inside.y1; row++) {
     for (let column = Math.floor(inside.x0 / tileSize); column * tileSize < inside.x1; column++) {

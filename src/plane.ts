@@ -12,6 +12,23 @@ export interface Rect {
   readonly y1: number
 }
 
+/** The box around both; `a` is undefined for the first of many. */
+export function unite(a: Rect | undefined, b: Rect): Rect {
+  if (!a) return b
+  return { x0: Math.min(a.x0, b.x0), y0: Math.min(a.y0, b.y0), x1: Math.max(a.x1, b.x1), y1: Math.max(a.y1, b.y1) }
+}
+
+/** The pixels of its level that a level-0 rectangle touches: outwards rounded, as coverage is. */
+export function rectAtLevel(rect: Rect, level: number): Rect {
+  const scale = 2 ** level
+  return {
+    x0: Math.floor(rect.x0 / scale),
+    y0: Math.floor(rect.y0 / scale),
+    x1: Math.ceil(rect.x1 / scale),
+    y1: Math.ceil(rect.y1 / scale),
+  }
+}
+
 export type SampleType = 'uint8' | 'uint16' | 'int16' | 'uint32' | 'int32' | 'float32' | 'float64'
 
 export type SampleArray = Uint8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array | Float64Array

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { CorruptDataError } from '../errors.js'
-import type { Plane } from '../plane.js'
+import { type Plane, type Rect, unite } from '../plane.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { writeFileAtomically } from './atomic-file.js'
 import { type BuildOutput, prepareOutput, refuseInsideInput } from './build-output.js'
@@ -9,6 +9,7 @@ import type { BuildSettings } from './build-settings.js'
 import { isSameSelection, PlaneBuilder } from './build-shards.js'
 import { FrameLoader } from './frame-loader.js'
 import { automaticWindow, HistogramBuilder } from './histogram.js'
+import { orientedSize } from './orient-plane.js'
 import { type LocatedSeries, type Placement, placeFrames } from './placement.js'
 import { writePlacementTable } from './placement-table.js'
 import type { MosaicSelection } from './pyramid.js'
@@ -21,7 +22,6 @@ import {
   rootDocument,
 } from './pyramid-record.js'
 import { checksumOf, type SkippedFrame, type StoredHistograms } from './pyramid-store.js'
-import { unite } from './wells.js'
 
 export interface BuildRequest {
   /** In order; the first names the dark level and pixel size of the pyramid. The caller closes them. */
@@ -195,7 +195,6 @@ class PyramidWriter {
   #record(skipped: ReadonlyMap<number, string>, clippedSamples: number, seconds: number): PyramidRecord {
     const { geometry, frames, ...placement } = this.#placement
     const { sources, settings, software } = this.#request
-    const turned = settings.orientation.rotate % 180 !== 0
     return {
       formatVersion: 1,
       software,
@@ -218,8 +217,7 @@ class PyramidWriter {
         frames: series.frames.length,
         dataStartsAt: series.dataStartsAt,
         darkLevel: Number.isNaN(placement.darkLevels[i]) ? null : placement.darkLevels[i],
-        width: turned ? series.frameSize.height : series.frameSize.width,
-        height: turned ? series.frameSize.width : series.frameSize.height,
+        ...orientedSize(series.frameSize, settings.orientation),
       })),
       settings: describeSettings(settings),
       frames: { used: frames.length - skipped.size, skipped: skipped.size },
@@ -247,7 +245,7 @@ class PyramidWriter {
 
 /** The wells with a used frame, in reading order of their names, and the box around those frames. */
 function wellsOf({ frames }: Placement, skipped: ReadonlyMap<number, string>): PyramidRecord['wells'] {
-  const wells = new Map<string, { frames: number; rect: Placement['frames'][number]['rect'] }>()
+  const wells = new Map<string, { frames: number; rect: Rect }>()
   frames.forEach(({ well, rect }, i) => {
     if (skipped.has(i)) return
     const known = wells.get(well)

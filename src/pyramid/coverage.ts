@@ -1,5 +1,5 @@
-import type { Rect } from '../plane.js'
-import { gridOf, levelSize, type MosaicGeometry, rectAtLevel, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
+import { type Rect, rectAtLevel, unite } from '../plane.js'
+import { gridOf, levelSize, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
 
 /** Which pixels of a pyramid were imaged. Known from rectangles or files, never guessed from sample values. */
 export interface Coverage {
@@ -50,19 +50,16 @@ export class FrameCoverage implements Coverage {
     this.#geometry = geometry
     this.#rects = rects
     this.#bucketColumns = Math.ceil(geometry.size.width / SHARD_SIZE)
-    let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity]
+    let bounds: Rect | undefined
     rects.forEach((rect, i) => {
-      x0 = Math.min(x0, rect.x0)
-      y0 = Math.min(y0, rect.y0)
-      x1 = Math.max(x1, rect.x1)
-      y1 = Math.max(y1, rect.y1)
+      bounds = unite(bounds, rect)
       for (const key of this.#bucketKeys(rect)) {
         const bucket = this.#buckets.get(key)
         if (bucket) bucket.push(i)
         else this.#buckets.set(key, [i])
       }
     })
-    this.bounds = rects.length > 0 ? { x0, y0, x1, y1 } : undefined
+    this.bounds = bounds
   }
 
   /** Take a rectangle out again: its frame could not be read. */

@@ -1,4 +1,4 @@
-import type { Rect, Size } from '../plane.js'
+import type { Size } from '../plane.js'
 
 /** How stage micrometres map to mosaic pixels, and mosaic pixels to tiles. Plain data. */
 export interface MosaicGeometry {
@@ -62,17 +62,6 @@ export function isInGrid(geometry: MosaicGeometry, { level, column, row }: TileA
   if (![level, column, row].every(Number.isInteger) || level < 0 || level >= geometry.levelCount) return false
   const { columns, rows } = gridOf(geometry, level)
   return column >= 0 && row >= 0 && column < columns && row < rows
-}
-
-/** The pixels of its level that a level-0 rectangle touches: outwards rounded, as coverage is. */
-export function rectAtLevel(rect: Rect, level: number): Rect {
-  const scale = 2 ** level
-  return {
-    x0: Math.floor(rect.x0 / scale),
-    y0: Math.floor(rect.y0 / scale),
-    x1: Math.ceil(rect.x1 / scale),
-    y1: Math.ceil(rect.y1 / scale),
-  }
 }
 
 /** Round to the nearest integer, halves to the even one (as numpy, and as stored samples are rounded). */

@@ -1,12 +1,22 @@
-import { allocateSamples, type Plane } from '../plane.js'
+import { allocateSamples, type Plane, type Size } from '../plane.js'
 import type { ImageOrientation } from './build-settings.js'
 
+/** Whether a rotation exchanges the axes. */
+export function exchangesAxes({ rotate }: ImageOrientation): boolean {
+  return rotate === 90 || rotate === 270
+}
+
+/** Width and height after the rotation. */
+export function orientedSize({ width, height }: Size, orientation: ImageOrientation): Size {
+  return exchangesAxes(orientation) ? { width: height, height: width } : { width, height }
+}
+
 /** Mirror and rotate a plane: flips first, then the rotation, clockwise. The plane itself is returned if nothing turns. */
-export function orientPlane(plane: Plane, { flipX, flipY, rotate }: ImageOrientation): Plane {
+export function orientPlane(plane: Plane, orientation: ImageOrientation): Plane {
+  const { flipX, flipY, rotate } = orientation
   if (!flipX && !flipY && rotate === 0) return plane
   const { width, height, sampleType, samples } = plane
-  const turned = rotate === 90 || rotate === 270
-  const out = { width: turned ? height : width, height: turned ? width : height }
+  const out = orientedSize(plane, orientation)
   const result = allocateSamples(sampleType, samples.length)
   for (let y = 0; y < out.height; y++) {
     for (let x = 0; x < out.width; x++) {

@@ -1,5 +1,5 @@
 import { UnsupportedDataError } from '../errors.js'
-import { commonSampleType, type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
+import { commonSampleType, type Rect, SAMPLE_TYPES, type SampleType, type Size, unite } from '../plane.js'
 import type { FrameSeries } from '../sources/frame-source.js'
 import type { BuildSettings } from './build-settings.js'
 import {
@@ -10,6 +10,7 @@ import {
   type MosaicGeometry,
   roundHalfEven,
 } from './mosaic-geometry.js'
+import { exchangesAxes, orientedSize } from './orient-plane.js'
 import type { Channel, MosaicSelection } from './pyramid.js'
 import { refuseAccidentalOverlap } from './series-overlap.js'
 import { nameWells } from './wells.js'
@@ -72,13 +73,12 @@ const PIXEL_SIZE_NAMED = 1e-5
 export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSettings): Placement {
   const warnings: string[] = []
   const pixelSizeUm = commonPixelSize(sources, settings, warnings)
-  const turned = settings.orientation.rotate === 90 || settings.orientation.rotate === 270
-  const mosaicPixel = turned ? { x: pixelSizeUm.y, y: pixelSizeUm.x } : pixelSizeUm
+  const mosaicPixel = exchangesAxes(settings.orientation) ? { x: pixelSizeUm.y, y: pixelSizeUm.x } : pixelSizeUm
   const { lattice, originUm } = originOf(sources, settings, pixelSizeUm)
   const pyme = settings.blend === 'pyme'
 
   const placed = sources.flatMap(({ url, series }, number) => {
-    const size: Size = turned ? { width: series.frameSize.height, height: series.frameSize.width } : series.frameSize
+    const size = orientedSize(series.frameSize, settings.orientation)
     const frames = series.frames.filter(frame => frame.index >= series.dataStartsAt)
     if (frames.length === 0)
       warnings.push(`${url} has no frame from Protocol.DataStartsAt (${series.dataStartsAt}) on and adds nothing.`)
@@ -255,8 +255,8 @@ function mosaicSize(
   sources: readonly LocatedSeries[],
   { originUm, tileSize }: BuildSettings,
 ): Size {
-  const [left, top] = [Math.min(...ends(rects, 'x0')), Math.min(...ends(rects, 'y0'))]
-  const size = { width: Math.max(...ends(rects, 'x1')), height: Math.max(...ends(rects, 'y1')) }
+  const { x0: left, y0: top, x1: width, y1: height } = rects.reduce(unite)
+  const size = { width, height }
   if (left < 0 || top < 0) {
     throw new UnsupportedDataError(
       `--origin ${originUm?.x},${originUm?.y} lies right of or below the first frame by ${Math.max(-left, 0)} and ${Math.max(-top, 0)} px; nothing can be placed left of or above the origin.`,
@@ -274,14 +274,6 @@ function mosaicSize(
     )
   }
   return size
-}
-
-/** In blocks: `Math.min(...values)` takes no 100,000 arguments. */
-function ends(rects: readonly Rect[], key: keyof Rect): number[] {
-  const blocks: number[] = []
-  const edge = key === 'x0' || key === 'y0' ? Math.min : Math.max
-  for (let i = 0; i < rects.length; i += 1000) blocks.push(edge(...rects.slice(i, i + 1000).map(rect => rect[key])))
-  return blocks
 }
 
 /** `a, b and 3 more` */

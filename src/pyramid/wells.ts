@@ -1,4 +1,4 @@
-import type { Rect } from '../plane.js'
+import { type Rect, unite } from '../plane.js'
 
 /** What is known of one series when its wells are named. */
 export interface WellSource {
@@ -107,12 +107,6 @@ function boxesOf(frames: readonly { readonly rect: Rect }[], groups: readonly nu
     boxes[groups[i]] = unite(boxes[groups[i]], rect)
   })
   return boxes
-}
-
-/** The box around both. */
-export function unite(a: Rect | undefined, b: Rect): Rect {
-  if (!a) return b
-  return { x0: Math.min(a.x0, b.x0), y0: Math.min(a.y0, b.y0), x1: Math.max(a.x1, b.x1), y1: Math.max(a.y1, b.y1) }
 }
 
 /** The well name of every box where their middles fit the lattice, each box in a place of its own. */

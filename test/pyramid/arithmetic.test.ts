@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { commonSampleType, type Rect } from '../../src/plane.js'
+import { commonSampleType, type Rect, rectAtLevel } from '../../src/plane.js'
 import { Blender, featherWeights, pymeWeights } from '../../src/pyramid/blend.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { FrameCoverage, runLengths } from '../../src/pyramid/coverage.js'
@@ -11,7 +11,6 @@ import {
   isInGrid,
   levelSize,
   type MosaicGeometry,
-  rectAtLevel,
   roundHalfEven,
 } from '../../src/pyramid/mosaic-geometry.js'
 import { orientPlane } from '../../src/pyramid/orient-plane.js'

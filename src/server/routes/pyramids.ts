@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Rect } from '../../plane.js'
+import { type Rect, unite } from '../../plane.js'
 import { coarsen } from '../../pyramid/histogram.js'
 import { gridOf } from '../../pyramid/mosaic-geometry.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
@@ -98,14 +98,8 @@ async function describePyramid(served: ServedPyramid, current: boolean): Promise
 
 /** Box around what any channel covers, level-0 px. */
 function coveredBox(pyramid: Pyramid): Rect | undefined {
-  const boxes = pyramid.channels
+  return pyramid.channels
     .map((_, channel) => pyramid.coverage({ channel, zPlane: 0, timePoint: 0 }).bounds)
     .filter(box => box !== undefined)
-  if (boxes.length === 0) return undefined
-  return {
-    x0: Math.min(...boxes.map(({ x0 }) => x0)),
-    y0: Math.min(...boxes.map(({ y0 }) => y0)),
-    x1: Math.max(...boxes.map(({ x1 }) => x1)),
-    y1: Math.max(...boxes.map(({ y1 }) => y1)),
-  }
+    .reduce<Rect | undefined>(unite, undefined)
 }
