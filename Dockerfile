@@ -11,6 +11,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json ./
 COPY scripts scripts
+COPY kernels kernels
 COPY src src
 COPY public public
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund

@@ -1,20 +1,36 @@
 // Compile the server into dist/ and bundle the page into dist/public/.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import asc from 'assemblyscript/asc'
 import { build } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
-const assets = join(dist, 'public')
+/** Takes the place of dist/ when all of it is there: whoever runs from dist/ meanwhile sees one build or the other. */
+const fresh = join(root, `dist.${process.pid}`)
+const assets = join(fresh, 'public')
 
-rmSync(dist, { recursive: true, force: true })
+process.on('exit', () => rmSync(fresh, { recursive: true, force: true }))
+
+const { error, stderr } = await asc.main([
+  'kernels/index.ts',
+  ...['--baseDir', root, '--outFile', join(fresh, 'kernels.wasm')],
+  ...['-O3', '--noAssert', '--runtime', 'stub', '--enable', 'simd'],
+])
+if (error) {
+  console.error(stderr.toString())
+  process.exit(1)
+}
+
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
-const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json')], { stdio: 'inherit' })
+const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json'), '--outDir', fresh], {
+  stdio: 'inherit',
+})
 if (status !== 0) process.exit(status ?? 1)
-chmodSync(join(dist, 'cli.js'), 0o755)
+chmodSync(join(fresh, 'cli.js'), 0o755)
 
 mkdirSync(assets, { recursive: true })
 await build({
@@ -27,3 +43,5 @@ await build({
   legalComments: 'linked',
 })
 for (const name of ['index.html', 'viewer.css']) copyFileSync(join(root, 'public', name), join(assets, name))
+rmSync(dist, { recursive: true, force: true })
+renameSync(fresh, dist)

@@ -83,7 +83,7 @@ function install(stamp) {
 }
 
 function build(stamp) {
-  var sources = filesBelow(['src', 'public', 'scripts'].map(name => path.join(root, name)))
+  var sources = filesBelow(['src', 'kernels', 'public', 'scripts'].map(name => path.join(root, name)))
   var wanted = hashOf(sources.concat(path.join(root, 'tsconfig.json'), path.join(root, 'package.json')))
   if (stamp.build === wanted && fs.existsSync(path.join(root, 'dist', 'cli.js'))) return wanted
   console.error('tilestage: building …')
