@@ -1,13 +1,16 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { seededRandom } from '../test/seeded-random.js'
 import { encodePzf } from './pzf-encoder.js'
 
 export interface PlateOptions {
+  /** Up to a whole plate of 96 wells: A1 to A12, then the next row. */
   readonly series: number
   readonly framesPerSeries: number
   /** Edge of a frame, px. */
   readonly edge: number
+  /** How many frames are different; further ones are links to their files, for plates larger than time and disk. All if left out. */
+  readonly pictures?: number
 }
 
 const PIXEL_UM = 0.325
@@ -18,55 +21,100 @@ const DARK = 100
 /** Deviates drawn once and used from a random place on: noise costs an addition a sample. */
 const DEVIATES = 2 ** 20
 
+/** Of every series. */
+export const METADATA = JSON.stringify({
+  StartTime: 1000,
+  'Camera.CycleTime': CYCLE_S,
+  'Camera.ADOffset': DARK,
+  'Protocol.DataStartsAt': 0,
+  'voxelsize.x': PIXEL_UM,
+  'voxelsize.y': PIXEL_UM,
+})
+
+/** One exposure of a series, in the order of a microscope: the stage moves, then the camera exposes. */
+export interface Exposure {
+  /** `frame00000.pzf` and on. */
+  readonly name: string
+  /** Entries of `events.json`. */
+  readonly moves: readonly (readonly [name: string, description: string, time: number])[]
+  /** The bytes of the frame's file; to be called before the next exposure is asked for. */
+  readonly encode: () => Buffer
+}
+
 /**
  * Write a plate of PYME series: cells on a gradient with shot noise, 15 % overlap, stage jitter. The same options give
- * the same bytes.
+ * the same bytes. Series that are there already are kept.
  *
  * @returns the series' folders.
  */
-export function makePlate(folder: string, { series, framesPerSeries, edge }: PlateOptions): string[] {
-  const random = seededRandom(7)
-  const normal = Float32Array.from(
-    { length: DEVIATES },
-    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
-  )
-  const step = Math.floor(edge * (1 - OVERLAP)) * PIXEL_UM
-  const columns = Math.ceil(Math.sqrt(framesPerSeries))
+export function makePlate(folder: string, options: PlateOptions): string[] {
+  const { series, framesPerSeries, edge, pictures = Number.POSITIVE_INFINITY } = options
+  const folderOf = (well: number): string =>
+    join(folder, `well_${String.fromCharCode(65 + Math.floor(well / 12))}${(well % 12) + 1}.pcs`)
   return Array.from({ length: series }, (_, well) => {
-    const [wellRow, wellColumn] = [Math.floor(well / 12), well % 12]
-    const path = join(folder, `well_${String.fromCharCode(65 + wellRow)}${wellColumn + 1}.pcs`)
-    const done = join(path, 'events.json')
-    if (existsSync(done)) return path
+    const path = folderOf(well)
+    const events = join(path, 'events.json')
+    if (existsSync(events)) return path
+    rmSync(path, { recursive: true, force: true })
     mkdirSync(path, { recursive: true })
-    const metadata = {
-      StartTime: 1000,
-      'Camera.CycleTime': CYCLE_S,
-      'Camera.ADOffset': DARK,
-      'Protocol.DataStartsAt': 0,
-      'voxelsize.x': PIXEL_UM,
-      'voxelsize.y': PIXEL_UM,
+    writeFileSync(join(path, 'metadata.json'), METADATA)
+    const moves: Exposure['moves'][number][] = []
+    let number = well * framesPerSeries
+    for (const exposure of exposeSeries(well, framesPerSeries, edge)) {
+      moves.push(...exposure.moves)
+      const file = join(path, exposure.name)
+      const picture = number % pictures
+      if (picture === number) writeFileSync(file, exposure.encode())
+      else linkSync(join(folderOf(Math.floor(picture / framesPerSeries)), frameName(picture % framesPerSeries)), file)
+      number++
     }
-    writeFileSync(join(path, 'metadata.json'), JSON.stringify(metadata))
-    const events: [string, string, number][] = []
-    for (let frame = 0; frame < framesPerSeries; frame++) {
-      const row = Math.floor(frame / columns)
-      const column = row % 2 === 0 ? frame % columns : columns - 1 - (frame % columns)
-      const xUm = wellColumn * WELL_PITCH_UM + column * step + random() - 0.5
-      const yUm = wellRow * WELL_PITCH_UM + row * step + random() - 0.5
-      const time = 1000 + (frame + 0.3) * CYCLE_S
-      events.push(['ScannerXPos', xUm.toFixed(6), time], ['ScannerYPos', yUm.toFixed(6), time])
-      writeFileSync(
-        join(path, `frame${String(frame).padStart(5, '0')}.pzf`),
-        encodePzf(expose(edge, random, normal), edge, edge, frame),
-      )
-    }
+    writeFileSync(join(path, 'final_metadata.json'), METADATA)
     // Written last, as PYME does: it says that the series is whole.
-    writeFileSync(done, JSON.stringify(events))
+    writeFileSync(events, JSON.stringify(moves))
     return path
   })
 }
 
-function expose(edge: number, random: () => number, normal: Float32Array): Uint16Array {
+/** The exposures of one well, row by row, back and forth. */
+export function* exposeSeries(well: number, frames: number, edge: number): Generator<Exposure> {
+  // A generator for each series: what is there already changes nothing about the others.
+  const random = seededRandom(100 + well)
+  const step = Math.floor(edge * (1 - OVERLAP)) * PIXEL_UM
+  const columns = Math.ceil(Math.sqrt(frames))
+  for (let frame = 0; frame < frames; frame++) {
+    const row = Math.floor(frame / columns)
+    const column = row % 2 === 0 ? frame % columns : columns - 1 - (frame % columns)
+    const xUm = (well % 12) * WELL_PITCH_UM + column * step + random() - 0.5
+    const yUm = Math.floor(well / 12) * WELL_PITCH_UM + row * step + random() - 0.5
+    const time = 1000 + (frame + 0.3) * CYCLE_S
+    yield {
+      name: frameName(frame),
+      moves: [
+        ['ScannerXPos', xUm.toFixed(6), time],
+        ['ScannerYPos', yUm.toFixed(6), time],
+      ],
+      encode: () => encodePzf(expose(edge, random), edge, edge, frame),
+    }
+  }
+}
+
+function frameName(frame: number): string {
+  return `frame${String(frame).padStart(5, '0')}.pzf`
+}
+
+let deviates: Float32Array | undefined
+
+function normalDeviates(): Float32Array {
+  const random = seededRandom(7)
+  deviates ??= Float32Array.from(
+    { length: DEVIATES },
+    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+  )
+  return deviates
+}
+
+function expose(edge: number, random: () => number): Uint16Array {
+  const normal = normalDeviates()
   const photons = new Float32Array(edge * edge)
   for (let y = 0; y < edge; y++)
     for (let x = 0; x < edge; x++) photons[y * edge + x] = 40 + (60 * x) / edge + (30 * y) / edge
@@ -83,8 +131,10 @@ function expose(edge: number, random: () => number, normal: Float32Array): Uint1
   const samples = new Uint16Array(edge * edge)
   let deviate = Math.floor(random() * DEVIATES)
   for (let i = 0; i < samples.length; i++) {
-    samples[i] = Math.max(0, Math.round(DARK + photons[i] + Math.sqrt(photons[i]) * normal[deviate]))
-    deviate = (deviate + 1) % DEVIATES
+    const counts = DARK + photons[i] + Math.sqrt(photons[i]) * normal[deviate]
+    // Math.round, but several times as fast.
+    samples[i] = counts > 0 ? (counts + 0.5) | 0 : 0
+    deviate = (deviate + 1) & (DEVIATES - 1)
   }
   return samples
 }

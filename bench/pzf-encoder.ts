@@ -2,6 +2,7 @@
 
 const HEADER_BYTES = 64
 const SYMBOLS = 256
+const MAX_CODE_BITS = 24
 
 interface HuffmanNode {
   readonly weight: number
@@ -25,41 +26,49 @@ export function encodePzf(samples: Uint16Array, width: number, height: number, f
 /** The tree in pre-order (1 and the symbol for a leaf, 0 for an inner node), then the codes, most significant bit first. */
 function encodeHuffman(bytes: Uint8Array): Uint8Array {
   const weights = new Float64Array(SYMBOLS)
-  for (const byte of bytes) weights[byte]++
-  const root = buildTree(weights)
+  for (let i = 0; i < bytes.length; i++) weights[bytes[i]]++
   const codes = new Uint32Array(SYMBOLS)
   const lengths = new Uint8Array(SYMBOLS)
-  const out = new Uint8Array(2 * bytes.length + 1024)
-  let at = 0
-  let pending = 0
-  let bits = 0
-  const put = (code: number, length: number): void => {
-    // At most 7 bits are pending, so up to 24 more fit 31.
-    pending = (pending << length) | code
-    bits += length
-    while (bits >= 8) {
-      bits -= 8
-      out[at++] = (pending >>> bits) & 255
-    }
-    pending &= (1 << bits) - 1
-  }
+  const tree: number[] = []
   const walk = (node: HuffmanNode, code: number, depth: number): void => {
     if (!node.children) {
       codes[node.symbol] = code
       lengths[node.symbol] = depth
-      put(1, 1)
-      put(node.symbol, 8)
+      tree.push(1)
+      for (let bit = 7; bit >= 0; bit--) tree.push((node.symbol >> bit) & 1)
       return
     }
-    if (depth === 24) throw new RangeError('a code of more than 24 bits')
-    put(0, 1)
+    if (depth === MAX_CODE_BITS) throw new RangeError(`a code of more than ${MAX_CODE_BITS} bits`)
+    tree.push(0)
     walk(node.children[0], code * 2, depth + 1)
     walk(node.children[1], code * 2 + 1, depth + 1)
   }
-  walk(root, 0, 0)
-  for (const byte of bytes) put(codes[byte], lengths[byte])
-  if (bits > 0) put(0, 8 - bits)
-  return out.subarray(0, at)
+  walk(buildTree(weights), 0, 0)
+  let bits = tree.length
+  for (let symbol = 0; symbol < SYMBOLS; symbol++) bits += weights[symbol] * lengths[symbol]
+  const out = new Uint8Array(Math.ceil(bits / 8))
+  for (let i = 0; i < tree.length; i++) out[i >> 3] |= tree[i] << (7 - (i & 7))
+  writeCodes(bytes, codes, lengths, out, tree.length)
+  return out
+}
+
+/** Write the code of every byte into `out`, from bit `start` on. */
+function writeCodes(bytes: Uint8Array, codes: Uint32Array, lengths: Uint8Array, out: Uint8Array, start: number): void {
+  let at = start >> 3
+  // What is not yet written, in the lowest bits: fewer than 8, so that a code more fits into 31.
+  let held = start & 7
+  let pending = held === 0 ? 0 : out[at] >> (8 - held)
+  for (let i = 0; i < bytes.length; i++) {
+    const symbol = bytes[i]
+    pending = (pending << lengths[symbol]) | codes[symbol]
+    held += lengths[symbol]
+    while (held >= 8) {
+      held -= 8
+      out[at++] = pending >>> held
+    }
+    pending &= (1 << held) - 1
+  }
+  if (held > 0) out[at] = pending << (8 - held)
 }
 
 /** Join the two lightest nodes until one is left. */

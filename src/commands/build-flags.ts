@@ -7,6 +7,7 @@ import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../
 import { readCorrectionImage } from '../sources/correction-image.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { openSources } from '../sources/open-source.js'
+import { SeriesWatch } from '../sources/series-watch.js'
 
 export interface OpenedSeries {
   readonly sources: readonly FrameSource[]
@@ -14,11 +15,44 @@ export interface OpenedSeries {
   readonly warnings: readonly string[]
 }
 
+/** Series that may be growing. The caller closes the watch. */
+export interface FollowedSeries {
+  readonly watch: SeriesWatch
+  /**
+   * How the watch's sources of the moment relate; to be asked again whenever they change.
+   *
+   * @throws {UsageError} a series that came belongs to no channel, or to two.
+   */
+  join(): Join
+}
+
 /**
  * Open the series that a `build` or `view` names, by position or by `--channel NAME=GLOB`, and say how they relate.
  * The caller closes them.
  */
 export async function openNamedSeries(flags: Flags): Promise<OpenedSeries> {
+  const { channels, join } = readNamedSeries(flags)
+  if (channels.length > 0) return openChannels(flags.positionals, channels)
+  return { ...(await openSources(flags.positionals)), join }
+}
+
+/** As `openNamedSeries`, for series that may be growing, and with those that are still to come. */
+export async function followNamedSeries(flags: Flags): Promise<FollowedSeries> {
+  const { channels, join } = readNamedSeries(flags)
+  const watch = await SeriesWatch.open([flags.positionals, ...channels.map(({ pattern }) => [pattern])])
+  if (channels.length === 0) return { watch, join: () => join }
+  const channelOf = ({ url }: FrameSource, position: number): string =>
+    onlyChannel(url, new Set(watch.groupsOf(position).flatMap(group => channels[group - 1]?.name ?? [])))
+  return { watch, join: () => ({ kind: 'channels', names: watch.sources.map(channelOf) }) }
+}
+
+interface NamedSeries {
+  readonly channels: readonly ChannelFlag[]
+  /** Where there are no channels. */
+  readonly join: Join
+}
+
+function readNamedSeries(flags: Flags): NamedSeries {
   const channels = flags.all('channel').map(parseChannel)
   const kinds = [channels.length > 0 && '--channel', flags.has('as') && '--as', flags.has('merge') && '--merge'].filter(
     Boolean,
@@ -28,9 +62,7 @@ export async function openNamedSeries(flags: Flags): Promise<OpenedSeries> {
   flags.oneOf('as', ['time'])
   if (flags.positionals.length + channels.length === 0)
     throw new UsageError('Name the series to build from, as paths or quoted globs.')
-  if (channels.length > 0) return openChannels(flags.positionals, channels)
-  const join: Join = flags.has('as') ? { kind: 'time' } : flags.has('merge') ? { kind: 'merge' } : { kind: 'separate' }
-  return { ...(await openSources(flags.positionals)), join }
+  return { channels, join: { kind: flags.has('as') ? 'time' : flags.has('merge') ? 'merge' : 'separate' } }
 }
 
 interface ChannelFlag {
@@ -46,37 +78,37 @@ function parseChannel(text: string): ChannelFlag {
 
 /** Open the series of every channel; a series that is also named by position is the same one. */
 async function openChannels(positionals: readonly string[], channels: readonly ChannelFlag[]): Promise<OpenedSeries> {
-  const sources = new Map<string, FrameSource>()
-  const names = new Map<string, string>()
+  const opened = new Map<string, { readonly source: FrameSource; readonly names: Set<string> }>()
   const warnings: string[] = []
   const add = async (patterns: readonly string[], name: string | undefined): Promise<void> => {
-    const opened = await openSources(patterns)
-    warnings.push(...opened.warnings)
-    for (const source of opened.sources) {
+    const found = await openSources(patterns)
+    warnings.push(...found.warnings)
+    for (const source of found.sources) {
       const path = await realpath(source.url)
-      if (sources.has(path)) await source.close()
-      else sources.set(path, source)
-      if (name === undefined) continue
-      const other = names.get(path) ?? name
-      if (other !== name)
-        throw new UsageError(`${source.url} is given to the channels ${other} and ${name}; a series has one.`)
-      names.set(path, name)
+      const known = opened.get(path)
+      if (known) await source.close()
+      const names = known?.names ?? new Set()
+      if (name !== undefined) names.add(name)
+      if (!known) opened.set(path, { source, names })
     }
   }
   try {
     if (positionals.length > 0) await add(positionals, undefined)
     for (const { name, pattern } of channels) await add([pattern], name)
-    const channelOf = (path: string, { url }: FrameSource): string => {
-      const name = names.get(path)
-      if (name === undefined) throw new UsageError(`${url} belongs to no --channel; give every series one.`)
-      return name
-    }
-    const join: Join = { kind: 'channels', names: [...sources].map(([path, source]) => channelOf(path, source)) }
-    return { sources: [...sources.values()], warnings, join }
+    const series = [...opened.values()]
+    const names = series.map(({ source, names }) => onlyChannel(source.url, names))
+    return { sources: series.map(({ source }) => source), warnings, join: { kind: 'channels', names } }
   } catch (error) {
-    await Promise.all([...sources.values()].map(source => source.close()))
+    await Promise.all([...opened.values()].map(({ source }) => source.close()))
     throw error
   }
+}
+
+function onlyChannel(url: string, names: ReadonlySet<string>): string {
+  const [name, other] = names
+  if (name === undefined) throw new UsageError(`${url} belongs to no --channel; give every series one.`)
+  if (other === undefined) return name
+  throw new UsageError(`${url} is given to the channels ${name} and ${other}; a series has one.`)
 }
 
 /** @throws {UsageError} a flag whose value makes no sense. */

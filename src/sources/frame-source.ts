@@ -1,4 +1,5 @@
 import type { Plane, SampleType, Size } from '../plane.js'
+import type { PzfPlan } from './pyme/pzf.js'
 
 /** A point in the coordinate system of the stage, in micrometres. */
 export interface StagePosition {
@@ -18,6 +19,8 @@ export interface Frame {
   readonly channel: number
   readonly zPlane: number
   readonly timePoint: number
+  /** Changes whenever the bytes behind the frame change. */
+  readonly stamp: string
 }
 
 /** Everything known of an acquisition without reading a pixel. */
@@ -57,6 +60,8 @@ export interface FrameSource {
   /** Name of the format for people, e.g. `PYME series`. */
   readonly format: string
   readonly series: FrameSeries
+  /** How a worker thread reads the frames by itself; undefined where only this object can. */
+  readonly reader?: FrameReaderDescription
   /**
    * Read one frame.
    *
@@ -69,4 +74,27 @@ export interface FrameSource {
   readFrame(index: number, options?: { readonly signal?: AbortSignal }): Promise<Plane>
   /** Free what is held; calling it twice is fine. */
   close(): Promise<void>
+}
+
+/** Where a worker thread finds a `FrameReader`. */
+export interface FrameReaderDescription {
+  /** URL of a compiled module that exports `openFrameReader(data: unknown): FrameReader`. */
+  readonly module: string
+  /** Plain data, for `postMessage`. Stays the same while frames are added to the series. */
+  readonly data: unknown
+}
+
+/** Reads frames of one series in a worker thread. */
+export interface FrameReader {
+  /** One frame, decoded: as `FrameSource.readFrame`, but a number that no frame has is a NotFoundError. */
+  readFrame(index: number, options?: { readonly signal?: AbortSignal }): Promise<Plane>
+  /**
+   * Where frames are PZF files: put a frame's file into `into` and check all of it but its Huffman codes. Blocks.
+   * Where the codes turn out to be damaged, `readFrame` says what is wrong with them.
+   *
+   * @returns what is to be decoded, views of `into`; undefined where the file does not fit into it and `readFrame` is
+   *   to read it.
+   * @throws as `readFrame`.
+   */
+  readPzf?(index: number, into: Uint8Array): PzfPlan | undefined
 }

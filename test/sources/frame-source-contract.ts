@@ -1,7 +1,9 @@
 import { truncate } from 'node:fs/promises'
 import type { Test } from 'tap'
-import { bytesOfSamples, type Plane } from '../../src/plane.js'
-import type { FrameSource } from '../../src/sources/frame-source.js'
+import { allocateSamples, bytesOfSamples, type Plane, samplesFromBytes } from '../../src/plane.js'
+import type { FrameReader, FrameReaderDescription, FrameSource } from '../../src/sources/frame-source.js'
+import { decodeHuffman } from '../../src/sources/pyme/huffman.js'
+import { arrangeSamples } from '../../src/sources/pyme/pzf.js'
 
 export interface ContractSubject {
   /** Opens a series of at least two frames that the suite may damage; each call gives a fresh copy. */
@@ -97,6 +99,33 @@ export function checkFrameSource(t: Test, format: string, { open, fileOf }: Cont
     await source.close()
   })
 
+  t.test(`${format}: a reader for worker threads gives the same frames and the same errors`, async t => {
+    const source = await open()
+    t.ok(source.reader, 'there is one')
+    if (!source.reader) return
+    const reader = await openReader(source.reader)
+    const into = new Uint8Array(2 ** 22)
+    const different: number[] = []
+    for (const { index } of source.series.frames) {
+      const plane = await source.readFrame(index)
+      const planned = decodePlanned(reader, index, into, fileOf(source, index))
+      if (!sameSamples(await reader.readFrame(index), plane) || (planned && !sameSamples(planned, plane)))
+        different.push(index)
+    }
+    t.same(different, [])
+    const { index } = source.series.frames[1]!
+    for (const length of [1000, 64, 10, 0]) {
+      await truncate(fileOf(source, index), length)
+      const message = await failureOf(() => source.readFrame(index))
+      t.match(message, /./)
+      t.equal(await failureOf(() => reader.readFrame(index)), message, `${length} bytes`)
+      if (reader.readPzf)
+        t.equal(await failureOf(() => decodePlanned(reader, index, into, fileOf(source, index))), message, 'planned')
+    }
+    await t.rejects(reader.readFrame(source.series.frames.at(-1)!.index + 1), { name: 'NotFoundError' })
+    await source.close()
+  })
+
   t.test(`${format}: closing twice is fine`, async t => {
     const source = await open()
     await t.resolves(source.close())
@@ -104,6 +133,35 @@ export function checkFrameSource(t: Test, format: string, { open, fileOf }: Cont
   })
 }
 
-function sameSamples(a: Plane, b: Plane): boolean {
+/** As a worker does it: nothing but plain data and the compiled module. */
+export async function openReader({ module, data }: FrameReaderDescription): Promise<FrameReader> {
+  const { openFrameReader }: { openFrameReader: (data: unknown) => FrameReader } = await import(module)
+  return openFrameReader(structuredClone(data))
+}
+
+/** As a worker decodes a PZF frame, with our own Huffman decoder for a kernel. Undefined for other readers. */
+export function decodePlanned(reader: FrameReader, index: number, into: Uint8Array, file: string): Plane | undefined {
+  const plan = reader.readPzf?.(index, into)
+  if (!plan) return undefined
+  const { width, height, sampleType } = plan.header
+  const decoded = plan.stored ?? new Uint8Array(plan.decodedBytes)
+  for (const { input, start, length } of plan.streams)
+    decodeHuffman(input, decoded.subarray(start, start + length), file)
+  const samples = allocateSamples(sampleType, width * height)
+  if (plan.arranged) samples.set(samplesFromBytes(sampleType, decoded))
+  else arrangeSamples(plan.header, decoded, samples)
+  return { width, height, sampleType, samples }
+}
+
+async function failureOf(work: () => unknown): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    return String(error)
+  }
+}
+
+export function sameSamples(a: Plane, b: Plane): boolean {
   return Buffer.compare(bytesOfSamples(a.samples), bytesOfSamples(b.samples)) === 0
 }

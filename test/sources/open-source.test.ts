@@ -2,7 +2,8 @@ import { symlinkSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import t, { type Test } from 'tap'
-import { isSeries, openSources } from '../../src/sources/open-source.js'
+import { isSeries } from '../../src/sources/find-series.js'
+import { openSources } from '../../src/sources/open-source.js'
 import { writeSeries } from './write-series.js'
 
 /** A run of four wells and some other things. */

@@ -1,13 +1,22 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { appendFileSync, cpSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { Plane } from '../../src/plane.js'
 import { openPcsSeries } from '../../src/sources/pyme/pcs-series.js'
-import { readPzfHeader } from '../../src/sources/pyme/pzf.js'
-import { checkFrameSource } from './frame-source-contract.js'
+import { readPzfHeader } from '../../src/sources/pyme/pzf-header.js'
+import { checkFrameSource, decodePlanned, openReader, sameSamples } from './frame-source-contract.js'
 import { composePzf, plainMetadata, writeSeries } from './write-series.js'
 
 interface FrameTruth {
@@ -83,6 +92,44 @@ for (const [well, { frames }] of Object.entries(truth.series)) {
     await source.close()
   })
 }
+
+t.test('a worker reads every kind of frame that PYME writes as the main thread does', async t => {
+  const pzf = fileURLToPath(new URL('../fixtures/pzf/', import.meta.url))
+  const into = new Uint8Array(2 ** 20)
+  let read = 0
+  for (const name of readdirSync(pzf).filter(name => name.endsWith('.pzf'))) {
+    const bytes = readFileSync(join(pzf, name))
+    if (readPzfHeader(bytes, name).depth > 1) continue
+    const source = await openPcsSeries(writeSeries(join(t.testdir({}), 'a.pcs'), [0], { 'frame00000.pzf': bytes }))
+    const reader = await openReader(source.reader!)
+    const [plane, other] = await Promise.all([source.readFrame(0), reader.readFrame(0)])
+    const planned = decodePlanned(reader, 0, into, name)
+    if (!sameSamples(plane, other) || !planned || !sameSamples(plane, planned)) t.fail(name)
+    t.equal(reader.readPzf?.(0, new Uint8Array(bytes.length - 1)), undefined, 'too little room')
+    read++
+  }
+  t.equal(read, 115)
+})
+
+t.test('a worker is told of a frame that is no file, or of another shape, in the same words', async t => {
+  const folder = writeSeries(join(t.testdir({}), 'a.pcs'), [0, 1, 2, 3, 4, 5], {
+    'frame00002.pzf': composePzf({ width: 5 }),
+    'frame00003.pzf': composePzf({ depth: 2 }),
+  })
+  const source = await openPcsSeries(folder)
+  const reader = await openReader(source.reader!)
+  const path = (index: number) => join(folder, `frame0000${index}.pzf`)
+  for (const index of [1, 4, 5]) rmSync(path(index))
+  execFileSync('mkfifo', [path(1)])
+  mkdirSync(path(4))
+  const into = new Uint8Array(2 ** 20)
+  for (const index of [1, 2, 3, 4, 5]) {
+    const { name, message } = await source.readFrame(index).catch(error => error)
+    t.throws(() => reader.readPzf?.(index, into), { name, message })
+    await t.rejects(reader.readFrame(index), { name, message })
+  }
+  t.throws(() => reader.readPzf?.(0.5, into), RangeError)
+})
 
 t.test('a quantised series is its original within half a quantisation step', async t => {
   const folder = join(fixtures, 'a1_quant.pcs')
@@ -351,6 +398,12 @@ t.test('a series that grew has more frames and another fingerprint; one that did
   writeFileSync(join(folder, 'frame00002.pzf'), composePzf())
   const grown = (await openPcsSeries(folder)).series
   t.equal(grown.frames.length, 3)
+  t.same(
+    grown.frames.slice(0, 2).map(({ stamp }) => stamp),
+    first.frames.map(({ stamp }) => stamp),
+  )
+  writeFileSync(join(folder, 'frame00001.pzf'), composePzf({ fill: 1 }))
+  t.not((await openPcsSeries(folder)).series.frames[1]!.stamp, first.frames[1]!.stamp)
   t.not(grown.fingerprint, first.fingerprint)
   appendFileSync(join(folder, 'events.json'), ' ')
   t.not((await openPcsSeries(folder)).series.fingerprint, grown.fingerprint)

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import type { StagePosition } from '../../src/sources/frame-source.js'
 import {
+  type AcquisitionClock,
   type AcquisitionEvent,
   findStageMoves,
-  mapEventsToPositions,
   parseEvents,
+  placeFrames,
 } from '../../src/sources/pyme/events.js'
 import { readAcquisitionFacts } from '../../src/sources/pyme/metadata.js'
 
@@ -32,6 +34,17 @@ function event(name: string, description: string, timeS: number): AcquisitionEve
   return { name, description, timeS }
 }
 
+function mapEvents(
+  events: readonly AcquisitionEvent[],
+  clock: AcquisitionClock,
+  before: StagePosition,
+  frameNumbers: readonly number[],
+  url: string,
+): { positions: StagePosition[]; ignored: number } {
+  const moves = findStageMoves(events, clock, url)
+  return { positions: placeFrames(moves, before, frameNumbers), ignored: moves.ignored }
+}
+
 t.equal(scenarios.length, 21)
 
 for (const scenario of scenarios) {
@@ -39,15 +52,14 @@ for (const scenario of scenarios) {
     const events = scenario.events.map(([name, description, timeS]) => event(name, description, timeS))
     const { startTimeS, cycleTimeS, positionBeforeMoves } = readAcquisitionFacts(scenario.metadata)
     const clock = { startTimeS, cycleTimeS }
-    if (scenario.x_event_frames && scenario.y_event_frames) {
-      const x = findStageMoves(events, 'ScannerXPos', clock, 'events.json')
-      const y = findStageMoves(events, 'ScannerYPos', clock, 'events.json')
+    if (!scenario.error) {
+      const { x, y } = findStageMoves(events, clock, 'events.json')
       t.same(x.frames, scenario.x_event_frames)
       t.same(x.positionsUm, scenario.x_event_values ?? [])
       t.same(y.frames, scenario.y_event_frames)
     }
     const frameNumbers = Array.from({ length: scenario.n_frames }, (_, frame) => frame)
-    const place = () => mapEventsToPositions(events, clock, positionBeforeMoves, frameNumbers, 'events.json')
+    const place = () => mapEvents(events, clock, positionBeforeMoves, frameNumbers, 'events.json')
     if (scenario.error) {
       t.throws(place, { name: 'UnsupportedDataError', message: /events\.json/ })
     } else {
@@ -67,11 +79,11 @@ for (const scenario of scenarios) {
 
 t.test('a series without moves is refused, and the events that it has are named', async t => {
   const events = [event('StartAq', '0', 1000), event('ProtocolTask', '0, go', 1000), event('ScannerXPos', '1', 1000)]
-  t.throws(() => mapEventsToPositions(events, clock, home, [0], 'a.pcs/events.json'), {
+  t.throws(() => mapEvents(events, clock, home, [0], 'a.pcs/events.json'), {
     message:
       'a.pcs/events.json holds no ScannerYPos event that says where the stage was; its events are ProtocolTask, ScannerXPos, StartAq.',
   })
-  t.throws(() => mapEventsToPositions([], clock, home, [0], 'a.pcs/events.json'), {
+  t.throws(() => mapEvents([], clock, home, [0], 'a.pcs/events.json'), {
     message: 'a.pcs/events.json holds no ScannerXPos event that says where the stage was; it holds no events at all.',
   })
 })
@@ -79,11 +91,11 @@ t.test('a series without moves is refused, and the events that it has are named'
 t.test('without a start time or a cycle time above 0 events mean nothing', async t => {
   const events = [event('ScannerXPos', '1', 1000), event('ScannerYPos', '1', 1000)]
   for (const cycleTimeS of [undefined, 0, -1]) {
-    t.throws(() => mapEventsToPositions(events, { startTimeS: 1000, cycleTimeS }, home, [0], 'e.json'), {
+    t.throws(() => mapEvents(events, { startTimeS: 1000, cycleTimeS }, home, [0], 'e.json'), {
       message: 'The events of e.json cannot be matched to frames: the metadata has no usable Camera.CycleTime.',
     })
   }
-  t.throws(() => mapEventsToPositions(events, { startTimeS: undefined, cycleTimeS: 1 }, home, [0], 'e.json'), {
+  t.throws(() => mapEvents(events, { startTimeS: undefined, cycleTimeS: 1 }, home, [0], 'e.json'), {
     message: 'The events of e.json cannot be matched to frames: the metadata has no usable StartTime.',
   })
 })
@@ -99,14 +111,14 @@ t.test('a description that is no number is ignored and counted', async t => {
     event('ScannerYPos', '0x10', 1000.35),
     event('ScannerYPos', '-.5', 1000.35),
   ]
-  const { positions, ignored } = mapEventsToPositions(events, clock, home, [2, 3], 'events.json')
+  const { positions, ignored } = mapEvents(events, clock, home, [2, 3], 'events.json')
   t.same(positions, [home, { xUm: 15, yUm: -0.5 }])
   t.equal(ignored, 4)
 })
 
 t.test('of two moves at one time the later logged one holds', async t => {
   const events = [event('ScannerXPos', '1', 1000), event('ScannerXPos', '2', 1000), event('ScannerYPos', '1', 1000)]
-  t.same(mapEventsToPositions(events, clock, home, [0], 'events.json').positions, [{ xUm: 2, yUm: 1 }])
+  t.same(mapEvents(events, clock, home, [0], 'events.json').positions, [{ xUm: 2, yUm: 1 }])
 })
 
 t.test('events.json is read as Python writes it, and what is no event is counted', async t => {
@@ -125,7 +137,7 @@ t.test('100,000 moves of a triggered camera are mapped without a scan of all anc
     events.push(event('StartAq', String(frame), 1000 + frame))
     events.push(event('ScannerXPos', String(frame), 1000.5 + frame), event('ScannerYPos', '0', 1000.5 + frame))
   }
-  const { positions } = mapEventsToPositions(events, { startTimeS: 1000, cycleTimeS: 0.5 }, home, [1, 99_999], 'e.json')
+  const { positions } = mapEvents(events, { startTimeS: 1000, cycleTimeS: 0.5 }, home, [1, 99_999], 'e.json')
   t.same(positions, [
     { xUm: 0, yUm: 0 },
     { xUm: 99_998, yUm: 0 },

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { CorruptDataError, type ErrorCode, LimitExceededError, TilestageError } from '../../src/errors.js'
 import { readNpy } from '../../src/sources/npy.js'
-import { decodePzf, PZF_HEADER_BYTES, type PzfFrame, readPzfHeader } from '../../src/sources/pyme/pzf.js'
+import { decodePzf, type PzfFrame } from '../../src/sources/pyme/pzf.js'
+import { PZF_HEADER_BYTES, readPzfHeader } from '../../src/sources/pyme/pzf-header.js'
 
 interface ManifestFrame {
   name: string

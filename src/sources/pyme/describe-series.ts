@@ -1,8 +1,8 @@
 import { CorruptDataError, LimitExceededError } from '../../errors.js'
 import type { Frame, FrameSeries, StagePosition } from '../frame-source.js'
-import { type AcquisitionEvent, mapEventsToPositions } from './events.js'
+import { placeFrames, type StageMoves } from './events.js'
 import { type FrameDimensions, type PymeMetadata, readAcquisitionFacts } from './metadata.js'
-import type { PzfHeader } from './pzf.js'
+import type { PzfHeader } from './pzf-header.js'
 
 /** Far above any microscope; a larger SizeC or SizeZ is a damaged one. */
 const MAX_DIMENSION = 4096
@@ -10,13 +10,14 @@ const MAX_DIMENSION = 4096
 /** What every kind of PYME series (folder, cluster, HDF5) has once its files are found. */
 export interface SeriesParts {
   readonly name: string
-  /** Of the series, and of the place of its events; for the messages. */
+  /** For the messages. */
   readonly url: string
-  readonly eventsUrl: string
   readonly metadata: PymeMetadata
-  readonly events: readonly AcquisitionEvent[]
+  readonly moves: StageMoves
   /** Sorted, each once. */
   readonly frameNumbers: readonly number[]
+  /** Of each of them. */
+  readonly frameStamps: readonly string[]
   readonly frameShape: Pick<PzfHeader, 'width' | 'height' | 'sampleType'>
   readonly complete: boolean
   /** What was noticed while the files were found. */
@@ -25,23 +26,15 @@ export interface SeriesParts {
 }
 
 /**
- * Put a series together: place every frame by the series' own events and metadata, and give it its channel and z-plane.
+ * Put a series together: place every frame by the series' own moves and metadata, and give it its channel and z-plane.
  *
- * @throws {UnsupportedDataError} nothing says where the frames lie.
  * @throws {CorruptDataError} a frame's position is not a finite number.
  * @throws {LimitExceededError} thousands of channels or z-planes.
  */
 export function describeSeries(parts: SeriesParts): FrameSeries {
-  const { url, metadata, frameNumbers } = parts
+  const { url, metadata, frameNumbers, frameStamps } = parts
   const facts = readAcquisitionFacts(metadata)
-  const clock = { startTimeS: facts.startTimeS, cycleTimeS: facts.cycleTimeS }
-  const { positions, ignored } = mapEventsToPositions(
-    parts.events,
-    clock,
-    facts.positionBeforeMoves,
-    frameNumbers,
-    parts.eventsUrl,
-  )
+  const positions = placeFrames(parts.moves, facts.positionBeforeMoves, frameNumbers)
   const counts = countDimensions(facts.dimensions, frameNumbers.at(-1)! + 1, url)
   const frames = frameNumbers.map((index, i): Frame => {
     const stagePosition = positions[i]!
@@ -52,6 +45,7 @@ export function describeSeries(parts: SeriesParts): FrameSeries {
       stagePosition,
       ...locateFrame(index, facts.dimensions.order, counts),
       timePoint: 0,
+      stamp: frameStamps[i]!,
     }
   })
   return {
@@ -70,7 +64,9 @@ export function describeSeries(parts: SeriesParts): FrameSeries {
     problems: [
       ...parts.problems,
       ...facts.problems,
-      ...(ignored > 0 ? [`Stage events whose description is no number were ignored: ${ignored}.`] : []),
+      ...(parts.moves.ignored > 0
+        ? [`Stage events whose description is no number were ignored: ${parts.moves.ignored}.`]
+        : []),
       ...countProblems(facts.dimensions.sizes, frameNumbers.length),
     ],
     metadata,

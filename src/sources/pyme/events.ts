@@ -18,10 +18,16 @@ export interface AcquisitionClock {
 }
 
 /** The moves of one axis by time: `positionsUm[i]` holds from frame `frames[i]` on. */
-export interface StageMoves {
+export interface AxisMoves {
   readonly frames: readonly number[]
   readonly positionsUm: readonly number[]
-  /** Events whose description is no number. */
+}
+
+/** At least one move of each axis. */
+export interface StageMoves {
+  readonly x: AxisMoves
+  readonly y: AxisMoves
+  /** Events of moves whose description is no number. */
   readonly ignored: number
 }
 
@@ -60,74 +66,69 @@ export function parseEvents(bytes: Uint8Array, url: string): { events: Acquisiti
 }
 
 /**
- * Where the stage stood when each frame was taken.
+ * Find the moves of the stage, each with the first frame that it holds for.
  *
  * @param events in stored order.
- * @param before where the stage stood until its first move.
- * @param frameNumbers the frames to place.
  * @param url where the events come from, for the messages.
- * @returns one position a frame, and how many events were ignored because their description is no number.
  * @throws {UnsupportedDataError} no start time or cycle time, or an axis without a single move.
  * @see get_position_from_events in PYME/Analysis/tile_pyramid.py and piecewiseMapping.py, python-microscopy 72f7d55c
  */
-export function mapEventsToPositions(
-  events: readonly AcquisitionEvent[],
-  clock: AcquisitionClock,
-  before: StagePosition,
-  frameNumbers: readonly number[],
-  url: string,
-): { positions: StagePosition[]; ignored: number } {
-  const x = findStageMoves(events, 'ScannerXPos', clock, url)
-  const y = findStageMoves(events, 'ScannerYPos', clock, url)
-  for (const [name, { frames }] of [
-    ['ScannerXPos', x],
-    ['ScannerYPos', y],
-  ] as const) {
-    if (frames.length === 0) {
-      const found = [...new Set(events.map(event => event.name))].sort()
-      const instead = found.length === 0 ? 'it holds no events at all' : `its events are ${found.join(', ')}`
-      throw new UnsupportedDataError(`${url} holds no ${name} event that says where the stage was; ${instead}.`, {
-        url,
-      })
-    }
-  }
-  const positions = frameNumbers.map(frame => ({
-    xUm: positionAt(x, frame, before.xUm),
-    yUm: positionAt(y, frame, before.yUm),
-  }))
-  return { positions, ignored: x.ignored + y.ignored }
-}
-
-/**
- * The moves of one axis, by time, each with the first frame it holds for.
- *
- * @param name `ScannerXPos` or `ScannerYPos`.
- * @throws {UnsupportedDataError} no usable start time or cycle time.
- */
 export function findStageMoves(
   events: readonly AcquisitionEvent[],
-  name: string,
-  clock: AcquisitionClock,
+  { startTimeS, cycleTimeS }: AcquisitionClock,
   url: string,
 ): StageMoves {
-  const { startTimeS, cycleTimeS } = clock
   if (startTimeS === undefined) throw missingKey('StartTime', url)
   if (cycleTimeS === undefined || cycleTimeS <= 0) throw missingKey('Camera.CycleTime', url)
   const timeline = findTimeline(events, startTimeS)
-  const frames: number[] = []
-  const positionsUm: number[] = []
   let ignored = 0
-  const byTime = events.filter(event => event.name === name).sort((a, b) => a.timeS - b.timeS)
-  for (const event of byTime) {
-    const positionUm = parseNumber(firstField(event))
-    if (positionUm === undefined) {
-      ignored++
-      continue
+  const findMoves = (name: string): AxisMoves => {
+    const frames: number[] = []
+    const positionsUm: number[] = []
+    const byTime = events.filter(event => event.name === name).sort((a, b) => a.timeS - b.timeS)
+    for (const event of byTime) {
+      const positionUm = parseNumber(firstField(event))
+      if (positionUm === undefined) {
+        ignored++
+        continue
+      }
+      frames.push(frameAt(event.timeS, timeline, cycleTimeS))
+      positionsUm.push(positionUm)
     }
-    frames.push(frameAt(event.timeS, timeline, cycleTimeS))
-    positionsUm.push(positionUm)
+    if (frames.length === 0) throw noMoves(name, events, url)
+    return { frames, positionsUm }
   }
-  return { frames, positionsUm, ignored }
+  const x = findMoves('ScannerXPos')
+  const y = findMoves('ScannerYPos')
+  return { x, y, ignored }
+}
+
+function noMoves(name: string, events: readonly AcquisitionEvent[], url: string): UnsupportedDataError {
+  const found = [...new Set(events.map(event => event.name))].sort()
+  const instead = found.length === 0 ? 'it holds no events at all' : `its events are ${found.join(', ')}`
+  return new UnsupportedDataError(`${url} holds no ${name} event that says where the stage was; ${instead}.`, { url })
+}
+
+/**
+ * Where the stage stood when each frame was taken.
+ *
+ * @param before where it stood until its first move.
+ * @returns one position a frame.
+ */
+export function placeFrames(
+  { x, y }: StageMoves,
+  before: StagePosition,
+  frameNumbers: readonly number[],
+): StagePosition[] {
+  return frameNumbers.map(frame => ({
+    xUm: positionAt(x, frame, before.xUm),
+    yUm: positionAt(y, frame, before.yUm),
+  }))
+}
+
+/** The last frame that a move is known for: those behind it may yet turn out to lie elsewhere. */
+export function findLastMove({ x, y }: StageMoves): number {
+  return [...x.frames, ...y.frames].reduce((last, frame) => Math.max(last, frame), -1)
 }
 
 function missingKey(key: string, url: string): UnsupportedDataError {
@@ -141,10 +142,12 @@ function findTimeline(events: readonly AcquisitionEvent[], startTimeS: number): 
   const anchors: Anchor[] = [{ timeS: startTimeS, frame: 0 }]
   let initialisedS: number | undefined
   for (const event of events) {
-    const frame = parseInteger(event.name === 'StartAq' ? event.description : firstField(event))
-    if (event.name === 'StartAq' && frame !== undefined) anchors.push({ timeS: event.timeS, frame })
+    if (event.name === 'StartAq') {
+      const frame = parseInteger(event.description)
+      if (frame !== undefined) anchors.push({ timeS: event.timeS, frame })
+    }
     // Frame −1 marks the initialisation tasks of old series, whose frames count from the last of them.
-    if (event.name === 'ProtocolTask' && frame === -1) initialisedS = event.timeS
+    if (event.name === 'ProtocolTask' && parseInteger(firstField(event)) === -1) initialisedS = event.timeS
   }
   anchors.push({ timeS: startTimeS + LAST_ANCHOR.afterS, frame: LAST_ANCHOR.frame })
   if (initialisedS !== undefined) {
@@ -166,7 +169,7 @@ function frameAt(timeS: number, { anchors, sortedTimesS }: Timeline, cycleTimeS:
 }
 
 /** The coordinate of the last move at or before `frame`; moves out of order fall as they do in PYME's binary search. */
-function positionAt({ frames, positionsUm }: StageMoves, frame: number, beforeUm: number): number {
+function positionAt({ frames, positionsUm }: AxisMoves, frame: number, beforeUm: number): number {
   return positionsUm[countUpTo(frame, frames) - 1] ?? beforeUm
 }
 
@@ -182,8 +185,9 @@ function countUpTo(limit: number, sorted: ArrayLike<number>): number {
   return low
 }
 
-function firstField(event: AcquisitionEvent): string {
-  return event.description.split(', ', 1)[0]!
+function firstField({ description }: AcquisitionEvent): string {
+  const end = description.indexOf(', ')
+  return end < 0 ? description : description.slice(0, end)
 }
 
 function parseNumber(text: string): number | undefined {

@@ -9,13 +9,16 @@ import { CorruptDataError } from '../../errors.js'
 export function parsePythonJson(bytes: Uint8Array, url: string): unknown {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    // Strings are matched so that words inside them stay; the closing quote is optional to keep this linear.
-    const json = text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|-?\b(?:NaN|Infinity)\b/g, token =>
-      token.startsWith('"') ? token : 'null',
-    )
-    return JSON.parse(json)
+    return JSON.parse(/NaN|Infinity/.test(text) ? withoutBareWords(text) : text)
   } catch (cause) {
     // Node quotes the text in its message, which is for those who may read the file only.
     throw new CorruptDataError(`${url} is not valid JSON.`, { url, cause })
   }
+}
+
+function withoutBareWords(text: string): string {
+  // Strings are matched so that words inside them stay; the closing quote is optional to keep this linear.
+  return text.replace(/"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|-?\b(?:NaN|Infinity)\b/g, token =>
+    token.startsWith('"') ? token : 'null',
+  )
 }

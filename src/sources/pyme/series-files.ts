@@ -3,47 +3,37 @@ import { NotFoundError } from '../../errors.js'
 export const METADATA = 'metadata.json'
 export const FINAL_METADATA = 'final_metadata.json'
 export const EVENTS = 'events.json'
-
-/** What a series folder holds, told from the names in it. */
-export interface SeriesFiles {
-  /** Which of the three JSON files are there. */
-  readonly described: ReadonlySet<string>
-  /** Sorted. */
-  readonly frameNumbers: readonly number[]
-  /** Gaps, and frames of other names. */
-  readonly problems: readonly string[]
-}
+export const DESCRIBING_FILES = [METADATA, FINAL_METADATA, EVENTS] as const
 
 /**
- * Sort out the names in a series folder. Hidden and temporary files, and any others, are left alone.
+ * Check the names in a series folder.
  *
- * @throws {NotFoundError} there is no frame among them.
+ * @param frameNumbers sorted.
+ * @param otherNames those that are no frame's. Hidden and temporary files are left alone.
+ * @returns what a user should know: gaps, and frames of other names.
+ * @throws {NotFoundError} there is no frame.
  */
-export function sortSeriesFiles(names: readonly string[], url: string): SeriesFiles {
-  const frameNumbers: number[] = []
-  const strangers: string[] = []
-  for (const name of names) {
-    const number = frameNumberOf(name)
-    if (number !== undefined) frameNumbers.push(number)
-    else if (name.endsWith('.pzf') && !name.startsWith('.')) strangers.push(name)
-  }
+export function checkSeriesFiles(
+  frameNumbers: readonly number[],
+  otherNames: readonly string[],
+  url: string,
+): string[] {
   if (frameNumbers.length === 0) {
     throw new NotFoundError(
-      `${url} holds no frames: among its ${names.length} entries none is named like frame00000.pzf.`,
+      `${url} holds no frames: among its ${otherNames.length} entries none is named like frame00000.pzf.`,
       { url },
     )
   }
-  frameNumbers.sort((a, b) => a - b)
   const problems: string[] = []
   const gaps = missingFrames(frameNumbers)
   if (gaps.length > 0) problems.push(`${describeRanges(gaps)} missing.`)
+  const strangers = otherNames.filter(name => name.endsWith('.pzf') && !name.startsWith('.')).sort()
   if (strangers.length > 0) {
-    const shown = strangers.sort().slice(0, 3).join(', ')
+    const shown = strangers.slice(0, 3).join(', ')
     const more = strangers.length > 3 ? ` and ${strangers.length - 3} more` : ''
     problems.push(`Files not named like frame00000.pzf are ignored: ${shown}${more}.`)
   }
-  const described = new Set([METADATA, FINAL_METADATA, EVENTS].filter(name => names.includes(name)))
-  return { described, frameNumbers, problems }
+  return problems
 }
 
 /** The name PYME gives a frame: five digits, more where needed. */
@@ -53,9 +43,8 @@ export function frameFileName(index: number): string {
 
 /** The number in a frame's name; undefined for any other spelling of it, so that two files never claim one number. */
 export function frameNumberOf(name: string): number | undefined {
-  const digits = /^frame(\d{5,9})\.pzf$/.exec(name)?.[1]
-  if (digits === undefined) return undefined
-  return frameFileName(Number(digits)) === name ? Number(digits) : undefined
+  const digits = /^frame(\d{5}|[1-9]\d{5,8})\.pzf$/.exec(name)?.[1]
+  return digits === undefined ? undefined : Number(digits)
 }
 
 export type FrameRange = readonly [first: number, last: number]
