@@ -1,104 +1,124 @@
 /**
- * How long does a build take, next to what it cannot do without: decoding every frame, reading the input and writing
- * the output bytes? `npm run bench:build -- [frames per series] [runs]`
+ * How long does a build take, next to what it cannot do without: decoding every frame on as many workers, reading the
+ * input and writing the output bytes? And next to the same build in plain TypeScript on one thread?
+ * `npm run bench:build -- [frames per series] [runs]`
  */
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { decodePzf } from '../src/sources/pyme/pzf.js'
+import { Worker } from 'node:worker_threads'
+import { compileKernels } from '../src/kernels/wasm.js'
+import { type Account, account, median } from './account.js'
+import type { DecodeShare } from './decode-worker.js'
 import { makePlate } from './make-plate.js'
 
 const SERIES = 8
 const EDGE = 512
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url))
-/** Loaded into the measured process: what the operating system counted for it, when it ends. */
-const ACCOUNT = `data:text/javascript,${encodeURIComponent("process.on('exit', () => { const u = process.resourceUsage(); process.stderr.write('\\nusage ' + JSON.stringify([u.userCPUTime + u.systemCPUTime, u.maxRSS]) + '\\n') })")}`
+const PLAIN = fileURLToPath(new URL('plain-build.js', import.meta.url))
+const DECODER = new URL('decode-worker.js', import.meta.url)
 
-const framesPerSeries = Number(process.argv[2] ?? 200)
-const runs = Number(process.argv[3] ?? 3)
+const [framesPerSeries = 200, runs = 5] = process.argv.slice(2).map(Number)
+const workers = availableParallelism()
 const plate = join(tmpdir(), `tilestage-bench-${SERIES}x${framesPerSeries}x${EDGE}`)
 
 console.log(`Making ${SERIES} × ${framesPerSeries} frames of ${EDGE}² uint16 (kept in ${plate}) …`)
 const folders = makePlate(plate, { series: SERIES, framesPerSeries, edge: EDGE })
-const frames = folders.flatMap(folder =>
+const frames = folders.flatMap(folder => Array.from({ length: framesPerSeries }, (_, index) => ({ folder, index })))
+const files = folders.flatMap(folder =>
   readdirSync(folder)
     .filter(name => name.endsWith('.pzf'))
     .map(name => join(folder, name)),
 )
-const inputBytes = frames.reduce((sum, path) => sum + statSync(path).size, 0)
+const inputBytes = files.reduce((sum, path) => sum + statSync(path).size, 0)
 const sampleBytes = frames.length * EDGE * EDGE * 2
+const scratch = mkdtempSync(join(tmpdir(), 'tilestage-bench-out-'))
 
-interface Measure {
-  readonly wallS: number
-  readonly cpuS: number
-  readonly rssMb: number
+interface Build extends Account {
+  readonly files: number
+  readonly bytes: number
 }
 
-function buildOnce(output: string): Measure & { readonly files: number; readonly bytes: number } {
-  const started = performance.now()
-  const child = spawnSync(
-    process.execPath,
-    ['--import', ACCOUNT, CLI, 'build', ...folders, '--output', output, '--progress', 'json'],
-    { encoding: 'utf8', maxBuffer: 2 ** 28 },
-  )
-  const wallS = (performance.now() - started) / 1000
-  if (child.status !== 0) throw new Error(`the build failed: ${child.stderr}`)
-  const done = JSON.parse(child.stdout.trim().split('\n').at(-1) ?? '') as {
-    files: number
-    bytes: number
-    frames: { used: number }
-  }
-  // A wrong answer is no measurement.
+function build(count: number): Build {
+  const output = join(scratch, 'plate')
+  const taken = account(CLI, ['build', ...folders, '--output', output, '--progress', 'json', '--workers', `${count}`])
+  const done = JSON.parse(taken.stdout.trim().split('\n').at(-1) ?? '') as Build & { frames: { used: number } }
   if (done.frames.used !== frames.length) throw new Error(`${done.frames.used} of ${frames.length} frames were used`)
-  const [cpuUs, rssKb] = JSON.parse(/usage (.*)/.exec(child.stderr)?.[1] ?? '[]') as number[]
-  return { wallS, cpuS: cpuUs / 1e6, rssMb: rssKb / 1024, files: done.files, bytes: done.bytes }
+  rmSync(output, { recursive: true })
+  return { ...taken, files: done.files, bytes: done.bytes }
 }
 
-/** CPU and wall of something done in this process. */
-function time(work: () => void): number {
+function plainBuild(): Account {
+  const output = join(scratch, 'plain')
+  const taken = account(PLAIN, [output, ...folders])
+  rmSync(output, { recursive: true })
+  return taken
+}
+
+/** Seconds to decode all frames on `count` threads that are up and running. */
+async function decode(count: number): Promise<number> {
+  const kernels = compileKernels()
+  const threads = Array.from({ length: count }, (_, i) => {
+    const share = frames.slice((i * frames.length) / count, ((i + 1) * frames.length) / count)
+    const workerData: DecodeShare = { kernels, edge: EDGE, frames: share }
+    return new Worker(DECODER, { workerData })
+  })
+  const heard = (): Promise<unknown> =>
+    Promise.all(
+      threads.map(thread => new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject))),
+    )
+  await heard()
+  const started = performance.now()
+  const all = heard()
+  for (const thread of threads) thread.postMessage('go')
+  await all
+  const seconds = (performance.now() - started) / 1000
+  await Promise.all(threads.map(thread => thread.terminate()))
+  return seconds
+}
+
+function seconds(work: () => void): number {
   const started = performance.now()
   work()
   return (performance.now() - started) / 1000
 }
 
-const scratch = mkdtempSync(join(tmpdir(), 'tilestage-bench-out-'))
 try {
-  const rows: { build: ReturnType<typeof buildOnce>; readS: number; decodeS: number; writeS: number }[] = []
+  const rows: { all: Build; one: Build; decodeS: number; readS: number; writeS: number }[] = []
   for (let run = 0; run < runs; run++) {
-    const output = join(scratch, String(run))
-    const build = buildOnce(output)
-    rmSync(output, { recursive: true })
-    const readS = time(() => {
-      for (const path of frames) readFileSync(path)
+    const all = build(workers)
+    const decodeS = await decode(workers)
+    const one = build(1)
+    const readS = seconds(() => {
+      for (const path of files) readFileSync(path)
     })
-    const decodeS =
-      time(() => {
-        for (const path of frames) decodePzf(readFileSync(path), path)
-      }) - readS
-    const block = Buffer.alloc(Math.round(build.bytes / build.files), run)
-    const writeS = time(() => {
-      for (let file = 0; file < build.files; file++) writeFileSync(join(scratch, `block${file}`), block)
+    const block = Buffer.alloc(Math.round(all.bytes / all.files), run)
+    const writeS = seconds(() => {
+      for (let file = 0; file < all.files; file++) writeFileSync(join(scratch, `block${file}`), block)
     })
-    rows.push({ build, readS, decodeS, writeS })
+    rows.push({ all, one, decodeS, readS, writeS })
     console.log(
-      `run ${run + 1}: build ${build.wallS.toFixed(2)} s, decode ${decodeS.toFixed(2)} s, read ${readS.toFixed(2)} s, write ${writeS.toFixed(2)} s`,
+      `run ${run + 1}: ${workers} workers ${all.wallS.toFixed(2)} s, one ${one.wallS.toFixed(2)} s, decode ${decodeS.toFixed(2)} s, read ${readS.toFixed(2)} s, write ${writeS.toFixed(2)} s`,
     )
   }
-  const median = (value: (row: (typeof rows)[number]) => number): number =>
-    rows.map(value).sort((a, b) => a - b)[Math.floor(rows.length / 2)]
+  const plain = plainBuild()
+  const of = (value: (row: (typeof rows)[number]) => number): number => median(rows.map(value))
   const mb = (bytes: number): string => (bytes / 1e6).toFixed(0)
+  const rate = (s: number): string => `${mb(sampleBytes / s)} MB/s of samples`
+  const [allS, oneS, decodeS] = [of(row => row.all.wallS), of(row => row.one.wallS), of(row => row.decodeS)]
   console.log(`
 Medians of ${runs} runs, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}
-  input             ${frames.length} frames, ${mb(inputBytes)} MB of PZF, ${mb(sampleBytes)} MB of samples
-  build             ${median(row => row.build.wallS).toFixed(2)} s wall, ${median(row => row.build.cpuS).toFixed(2)} s CPU, ${(sampleBytes / 1e6 / median(row => row.build.wallS)).toFixed(0)} MB/s of samples
-  peak memory       ${median(row => row.build.rssMb).toFixed(0)} MB
-  output            ${mb(rows[0].build.bytes)} MB in ${rows[0].build.files} files
-  decode, 1 thread  ${median(row => row.decodeS).toFixed(2)} s, ${(sampleBytes / 1e6 / median(row => row.decodeS)).toFixed(0)} MB/s of samples
-  read the input    ${median(row => row.readS).toFixed(2)} s
-  write the output  ${median(row => row.writeS).toFixed(2)} s
-  build / (decode + write) = ${median(row => row.build.wallS / (row.decodeS + row.writeS)).toFixed(2)}`)
+  input                  ${frames.length} frames, ${mb(inputBytes)} MB of PZF, ${mb(sampleBytes)} MB of samples
+  build, ${workers} workers       ${allS.toFixed(2)} s wall, ${of(row => row.all.cpuS).toFixed(2)} s CPU, ${of(row => row.all.rssMb).toFixed(0)} MB, ${rate(allS)}
+  build, one worker      ${oneS.toFixed(2)} s wall, ${of(row => row.one.cpuS).toFixed(2)} s CPU, ${of(row => row.one.rssMb).toFixed(0)} MB
+  build, plain, one run  ${plain.wallS.toFixed(2)} s wall, ${plain.cpuS.toFixed(2)} s CPU, ${plain.rssMb.toFixed(0)} MB
+  output                 ${mb(rows[0].all.bytes)} MB in ${rows[0].all.files} files
+  decode, ${workers} workers      ${decodeS.toFixed(2)} s, ${rate(decodeS)}, ${mb(sampleBytes / decodeS / workers)} MB/s a worker
+  read the input         ${of(row => row.readS).toFixed(2)} s
+  write the output       ${of(row => row.writeS).toFixed(2)} s
+  build / decode = ${of(row => row.all.wallS / row.decodeS).toFixed(2)}, build / (2.5 decode + write) = ${of(row => row.all.wallS / (2.5 * row.decodeS + row.writeS)).toFixed(2)}
+  one worker / ${workers} workers = ${of(row => row.one.wallS / row.all.wallS).toFixed(2)}, plain / ${workers} workers = ${(plain.wallS / allS).toFixed(1)}`)
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }

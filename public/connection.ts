@@ -17,6 +17,8 @@ export class Connection {
   readonly #tryNow: () => void
   /** The last state that was an answer. */
   #told: FeedState = 'checking'
+  #state: FeedState = 'checking'
+  #isBuilding = false
   #countdown: number | undefined
 
   constructor(root: HTMLElement, notices: Notices, tryNow: () => void) {
@@ -28,8 +30,8 @@ export class Connection {
 
   show(state: FeedState, retryAtMs = 0): void {
     clearInterval(this.#countdown)
-    this.#root.dataset.state = state
-    this.#word.textContent = WORDS[state]
+    this.#state = state
+    this.#showState()
     // A new attempt is no answer yet: what was told stays until there is one.
     if (state === 'checking') return
     if (state === 'lost') this.#tellLost(retryAtMs)
@@ -42,6 +44,18 @@ export class Connection {
     this.#told = state
   }
 
+  /** Whether the pyramid that is shown is being built. */
+  setBuilding(isBuilding: boolean): void {
+    this.#isBuilding = isBuilding
+    this.#showState()
+  }
+
+  #showState(): void {
+    const isBuilding = this.#isBuilding && this.#state === 'live'
+    this.#root.dataset.state = isBuilding ? 'building' : this.#state
+    this.#word.textContent = isBuilding ? 'Building' : WORDS[this.#state]
+  }
+
   #tellLost(retryAtMs: number): void {
     const text = (): string => {
       const seconds = Math.max(0, Math.ceil((retryAtMs - performance.now()) / 1000))
@@ -50,7 +64,7 @@ export class Connection {
     const action = { label: 'Try now', run: this.#tryNow, keepsNotice: true }
     // Told once: who closed the notice need not close it after every attempt.
     if (this.#told !== 'lost') this.#notices.show({ kind: 'lost', icon: 'warning', text: text(), action, stays: true })
-    else this.#notices.rephrase('lost', text())
-    this.#countdown = setInterval(() => this.#notices.rephrase('lost', text()), 1000)
+    else this.#notices.rephrase('lost', { text: text() })
+    this.#countdown = setInterval(() => this.#notices.rephrase('lost', { text: text() }), 1000)
   }
 }

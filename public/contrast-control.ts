@@ -1,17 +1,30 @@
 import { SAMPLE_TYPES } from '../src/plane.js'
 import { automaticWindow, type Contrast, validContrast } from './contrast.js'
 import { ContrastPanel } from './contrast-panel.js'
-import { readHistogram } from './pyramid-api.js'
+import { readHistogram, type Window } from './pyramid-api.js'
 import { countSamples, percentile, type SampleBlock, type SampleHistogram } from './sample-histogram.js'
 import type { TileStore } from './tile-store.js'
 
 const HISTOGRAM_BINS = 1024
 /** "Auto to view" leaves out this share of the samples at each end. */
 const VIEW_TAIL = 0.001
+/** An automatic window that moves by less than this share of its width, while the pyramid grows, would only flicker. */
+const FOLLOWED_SHARE = 0.03
 
 export interface ContrastListener {
   changed(contrast: Contrast): void
   channelChosen(channel: number): void
+}
+
+interface ChannelContrast {
+  contrast: Contrast
+  /** What the server found for the whole channel. */
+  window: Window
+  /** Nobody has set black, white or gamma: they follow the window. */
+  isAutomatic: boolean
+  histogram: SampleHistogram | undefined
+  /** Whether the histogram is of the pyramid's samples as they are. */
+  isCounted: boolean
 }
 
 /** The contrast of every channel of the pyramid that is shown, and the panel that edits it. */
@@ -21,8 +34,7 @@ export class ContrastControl {
   readonly #samplesInView: () => readonly SampleBlock[]
   #store: TileStore | undefined
   #channel = 0
-  #contrasts: Contrast[] = []
-  #histograms: (SampleHistogram | undefined)[] = []
+  #channels: ChannelContrast[] = []
   #inView: SampleHistogram | undefined
   #drawing = 0
 
@@ -39,49 +51,65 @@ export class ContrastControl {
 
   /** Contrast of the channel that is shown. */
   get contrast(): Contrast {
-    const contrast = this.#contrasts[this.#channel]
-    if (!contrast) throw new RangeError(`there is no channel ${this.#channel}`)
-    return contrast
+    return this.#shown.contrast
+  }
+
+  /** Whether there is a sample to choose a contrast by. */
+  get hasSamples(): boolean {
+    return this.#shown.histogram !== undefined
   }
 
   /**
-   * Turn to another pyramid.
+   * Turn to another pyramid, or another version of the same: in that, what is automatic stays so.
    *
    * @param keep leave the contrast as it is, where the samples are of the same kind.
    * @returns whether it was kept.
    */
   open(store: TileStore, channel: number, keep: boolean): boolean {
-    const { channels, sampleType } = store.pyramid
+    const { channels, sampleType, id } = store.pyramid
     const before = this.#store?.pyramid
     const kept = keep && before?.sampleType === sampleType && before.channels.length === channels.length
+    const earlier = this.#channels
     this.#store = store
     this.#channel = channel
-    this.#histograms = []
     this.#inView = undefined
-    if (!kept) {
-      const { map = 'grey', inverted = false } = this.#contrasts[0] ?? {}
-      this.#contrasts = channels.map(({ window }) => ({
-        ...automaticWindow(window, this.#integer),
-        gamma: 1,
-        map,
-        inverted,
-      }))
-      this.#panel.resetAxis()
-    }
+    this.#channels = channels.map(({ window }, i) => {
+      const old = kept ? earlier[i] : undefined
+      const { map = 'grey', inverted = false } = (old ?? earlier[0])?.contrast ?? {}
+      const isAutomatic = !old || (old.isAutomatic && before?.id === id)
+      return {
+        contrast: isAutomatic ? { ...automaticWindow(window, this.#integer), gamma: 1, map, inverted } : old.contrast,
+        window,
+        isAutomatic,
+        histogram: before?.id === id ? old?.histogram : undefined,
+        isCounted: false,
+      }
+    })
+    if (!kept) this.#panel.resetAxis()
     return kept
   }
 
-  /** Read the histogram of the channel; without one the panel shows what is in view alone. */
+  /**
+   * Read the histogram of the channel; without one the panel shows what is in view alone. That of a growing pyramid is
+   * read again at every call, and automatic contrast follows it.
+   */
   async loadHistogram(): Promise<void> {
     const store = this.#store
-    const channel = this.#channel
-    if (!store || this.#histograms[channel]) return this.#show()
+    if (!store) return
+    const channel = this.#shown
+    if (channel.isCounted) return this.#show()
     try {
-      const { binStart, binWidth, counts } = await readHistogram(store.pyramid.id, channel, HISTOGRAM_BINS)
+      const reply = await readHistogram(store.pyramid.id, this.#channel, HISTOGRAM_BINS)
       if (store !== this.#store) return
-      const total = counts.reduce((sum, count) => sum + count, 0)
-      this.#histograms[channel] = { start: binStart, binWidth, counts, total }
-      this.#panel.resetAxis()
+      const total = reply.counts.reduce((sum, count) => sum + count, 0)
+      const isFirst = channel.histogram === undefined
+      if (total > 0) {
+        channel.histogram = { start: reply.binStart, binWidth: reply.binWidth, counts: reply.counts, total }
+        channel.window = reply.window
+        if (isFirst) this.#panel.resetAxis()
+        if (channel.isAutomatic && !store.pyramid.complete) this.#follow(channel, isFirst)
+      }
+      channel.isCounted = store.pyramid.complete
     } catch {
       // The picture does not depend on it; a lost server is reported by the event feed.
     }
@@ -103,9 +131,9 @@ export class ContrastControl {
 
   /** The window that the server found for the whole channel. */
   auto(): void {
-    const window = this.#store?.pyramid.channels[this.#channel]?.window
-    if (!window) return
-    this.#change({ ...automaticWindow(window, this.#integer), gamma: 1 })
+    if (!this.#store) return
+    this.#change({ ...automaticWindow(this.#shown.window, this.#integer), gamma: 1 })
+    this.#shown.isAutomatic = true
     this.#panel.resetAxis()
   }
 
@@ -123,11 +151,30 @@ export class ContrastControl {
   }
 
   #change(part: Partial<Contrast>): void {
-    const contrast = validContrast({ ...this.contrast, ...part }, this.#integer)
-    this.#contrasts[this.#channel] = contrast
-    this.#listener.changed(contrast)
+    const channel = this.#shown
+    channel.contrast = validContrast({ ...channel.contrast, ...part }, this.#integer)
+    if ('black' in part || 'white' in part || 'gamma' in part) channel.isAutomatic = false
+    this.#listener.changed(channel.contrast)
     // Several pointer moves may come in a frame; the panel needs to be drawn once.
     this.#drawing ||= requestAnimationFrame(() => this.#show())
+  }
+
+  /** @param exactly however little the window moved. */
+  #follow(channel: ChannelContrast, exactly: boolean): void {
+    const { black, white } = channel.contrast
+    const next = automaticWindow(channel.window, this.#integer)
+    const moved = Math.max(Math.abs(next.black - black), Math.abs(next.white - white))
+    if (moved === 0 || (!exactly && moved < FOLLOWED_SHARE * (white - black))) return
+    channel.contrast = validContrast({ ...channel.contrast, ...next }, this.#integer)
+    if (channel !== this.#shown) return
+    this.#listener.changed(channel.contrast)
+    this.#panel.resetAxis()
+  }
+
+  get #shown(): ChannelContrast {
+    const shown = this.#channels[this.#channel]
+    if (!shown) throw new RangeError(`there is no channel ${this.#channel}`)
+    return shown
   }
 
   get #integer(): boolean {
@@ -140,7 +187,7 @@ export class ContrastControl {
     this.#panel.show({
       contrast: this.contrast,
       integer: this.#integer,
-      all: this.#histograms[this.#channel],
+      all: this.#shown.histogram,
       inView: this.#inView,
       channelNames: this.#store.pyramid.channels.map(({ name }) => name),
       channel: this.#channel,

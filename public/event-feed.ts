@@ -1,14 +1,31 @@
-import { ApiError, type CurrentPyramid, type RefusedSwap, readCurrent, request } from './pyramid-api.js'
+import {
+  ApiError,
+  type BuildEvent,
+  type CurrentPyramid,
+  type RefusedSwap,
+  readCurrent,
+  request,
+  type TilesEvent,
+} from './pyramid-api.js'
 
 /**
- * How the page hears of swaps: `live` by the event stream, `polling` where a proxy holds the stream back,
+ * How the page hears of swaps and growth: `live` by the event stream, `polling` where a proxy holds the stream back,
  * `checking` until one of them has answered, `lost` while the server does not answer at all.
  */
 export type FeedState = 'checking' | 'live' | 'polling' | 'lost'
 
 export interface FeedListener {
-  /** The current pyramid, told at the start and after every change. */
-  source(current: CurrentPyramid): void
+  /**
+   * The current pyramid, told at the start and after every change.
+   *
+   * @param gapless whether all tile changes since the last call were told as well.
+   */
+  source(current: CurrentPyramid, gapless: boolean): void
+  /** Tiles of a growing pyramid have changed. */
+  tiles(changes: TilesEvent): void
+  build(progress: BuildEvent): void
+  /** The server is there; told every 2 s while the stream works. */
+  beat(): void
   refused(swap: RefusedSwap): void
   /** @param retryAtMs while lost: when the next attempt is due, in `performance.now()` time. */
   state(state: FeedState, retryAtMs?: number): void
@@ -64,6 +81,7 @@ export class EventFeed {
   /** Read events until the stream ends, fails, or is silent for too long. @returns whether there were any. */
   async #stream(): Promise<boolean> {
     let live = false
+    let told = 0
     const silence = new AbortController()
     let timer = setTimeout(() => silence.abort(), SILENCE_MS)
     const signal = AbortSignal.any([silence.signal, this.#closing.signal])
@@ -78,7 +96,7 @@ export class EventFeed {
         live = true
         const messages = (text + part.value).split(/\r?\n\r?\n/)
         text = messages.pop() ?? ''
-        for (const message of messages) this.#dispatch(message)
+        for (const message of messages) this.#dispatch(message, told++ > 0)
       }
     } catch (error) {
       if (!isExpected(error)) throw error
@@ -88,7 +106,8 @@ export class EventFeed {
     return live
   }
 
-  #dispatch(message: string): void {
+  /** @param gapless whether the stream had begun before this message. */
+  #dispatch(message: string, gapless: boolean): void {
     const lines = message.split(/\r?\n/)
     const fieldOf = (name: string): string =>
       lines
@@ -96,7 +115,10 @@ export class EventFeed {
         .map(line => line.slice(name.length + 1).trim())
         .join('\n')
     const event = fieldOf('event')
-    if (event === 'source') this.#listener.source(JSON.parse(fieldOf('data')) as CurrentPyramid)
+    if (event === 'source') this.#listener.source(JSON.parse(fieldOf('data')) as CurrentPyramid, gapless)
+    if (event === 'tiles') this.#listener.tiles(JSON.parse(fieldOf('data')) as TilesEvent)
+    if (event === 'build') this.#listener.build(JSON.parse(fieldOf('data')) as BuildEvent)
+    if (event === 'beat') this.#listener.beat()
     if (event === 'refused') this.#listener.refused(JSON.parse(fieldOf('data')) as RefusedSwap)
   }
 
@@ -107,7 +129,7 @@ export class EventFeed {
       try {
         const reply = await readCurrent(AbortSignal.timeout(SILENCE_MS))
         if (times > 1) this.#listener.state('polling')
-        this.#listener.source(reply)
+        this.#listener.source(reply, false)
         if (reply.refused) this.#listener.refused(reply.refused)
       } catch (error) {
         if (!isExpected(error)) throw error

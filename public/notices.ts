@@ -1,7 +1,7 @@
 import { icon } from './icon.js'
 
 /** What a notice is about: a later one of the same kind takes its place. */
-export type NoticeKind = 'swap' | 'refused' | 'lost' | 'polling' | 'damage' | 'gone' | 'trouble'
+export type NoticeKind = 'swap' | 'refused' | 'lost' | 'polling' | 'damage' | 'gone' | 'trouble' | 'build'
 
 export interface Notice {
   readonly kind: NoticeKind
@@ -13,7 +13,8 @@ export interface Notice {
   readonly stays?: boolean
   /** Spoken at once. */
   readonly urgent?: boolean
-  readonly icon: 'swap' | 'warning'
+  /** A share (0 … 1) of what is to be done is shown as a bar instead. */
+  readonly icon: 'swap' | 'warning' | { readonly done: number }
 }
 
 const SHOWN_MS = 8000
@@ -38,10 +39,15 @@ export class Notices {
     this.#render()
   }
 
-  /** Change the words of a notice that is shown, e.g. a countdown, without speaking them again. */
-  rephrase(kind: NoticeKind, text: string): void {
-    this.#waiting = this.#waiting.map(notice => (notice.kind === kind ? { ...notice, text } : notice))
-    if (this.#waiting[0]?.kind === kind) this.#root.querySelector('.words')?.replaceChildren(...styledWords(text))
+  /** Change what a notice that is shown says, e.g. a countdown, without speaking it again. */
+  rephrase(kind: NoticeKind, change: Pick<Notice, 'text'> & Partial<Pick<Notice, 'icon'>>): void {
+    this.#waiting = this.#waiting.map(notice => (notice.kind === kind ? { ...notice, ...change } : notice))
+    const notice = this.#waiting[0]
+    if (notice?.kind !== kind) return
+    const words = this.#root.querySelector('.words')
+    words?.setAttribute('aria-live', 'off')
+    words?.replaceChildren(...styledWords(notice.text))
+    if (typeof notice.icon === 'object') this.#root.firstElementChild?.replaceWith(progressBar(notice.icon.done))
   }
 
   /** Take back what no longer holds. */
@@ -64,7 +70,7 @@ export class Notices {
     const words = document.createElement('span')
     words.className = 'words'
     words.append(...styledWords(notice.text))
-    const parts: Element[] = [icon(notice.icon), words]
+    const parts = [typeof notice.icon === 'string' ? icon(notice.icon) : progressBar(notice.icon.done), words]
     if (notice.action) {
       const { label, run, keepsNotice } = notice.action
       const button = document.createElement('button')
@@ -91,6 +97,15 @@ export class Notices {
     clearTimeout(this.#timer)
     if (notice && !notice.stays) this.#timer = setTimeout(() => this.dismiss(notice.kind), SHOWN_MS)
   }
+}
+
+function progressBar(done: number): Element {
+  const bar = document.createElement('div')
+  bar.className = 'progress'
+  const filled = document.createElement('i')
+  filled.style.width = `${100 * done}%`
+  bar.append(filled)
+  return bar
 }
 
 function styledWords(text: string): Node[] {

@@ -72,6 +72,15 @@ export function formatShare(share: number): string {
   return `${formatNumber(share * 100, 1)}${THIN_SPACE}%`
 }
 
+/** How long something will take: `4 s`, `3 min`, `2 h 10 min`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 90) return `${formatNumber(Math.ceil(seconds))}${THIN_SPACE}s`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 90) return `${minutes}${THIN_SPACE}min`
+  const rest = minutes % 60 > 0 ? ` ${minutes % 60}${THIN_SPACE}min` : ''
+  return `${formatNumber(Math.floor(minutes / 60))}${THIN_SPACE}h${rest}`
+}
+
 /** `1 well`, `3 wells`. */
 export function formatCount(count: number, noun: string): string {
   return `${formatNumber(count)} ${noun}${count === 1 ? '' : 's'}`

@@ -1,4 +1,5 @@
 import { easeOut } from 'ol/easing.js'
+import { extendCoordinate } from 'ol/extent.js'
 import DoubleClickZoom from 'ol/interaction/DoubleClickZoom.js'
 import DragPan from 'ol/interaction/DragPan.js'
 import DragZoom from 'ol/interaction/DragZoom.js'
@@ -134,6 +135,11 @@ export class Picture {
     this.#source?.reload()
   }
 
+  /** Tiles of a growing pyramid have newer versions: draw those of them that are in view. */
+  update(): void {
+    this.#source?.update()
+  }
+
   /** Stage µm per screen px. */
   get umPerPx(): number {
     return this.#map.getView().getResolution() ?? 1
@@ -246,21 +252,27 @@ export class Picture {
     return coordinate && this.#store ? pixelFromMap(this.#store.pyramid, coordinate) : undefined
   }
 
-  /** A new view whose limits are those of the pyramid: the centre stays over its frames. */
+  /**
+   * A new view whose limits are those of the pyramid: the centre stays over its frames, or where frames may yet come.
+   */
   #constrainView(keep: boolean): void {
     if (!this.#store) return
     const { pyramid } = this.#store
     const old = this.#map.getView()
-    const extent = extentOfRect(pyramid, coveredRect(pyramid))
+    const whole = { x0: 0, y0: 0, x1: pyramid.width, y1: pyramid.height }
+    const extent = extentOfRect(pyramid, pyramid.complete ? coveredRect(pyramid) : whole)
     const [width = 1, height = 1] = this.#map.getSize() ?? []
-    const whole = Math.max((extent[2] - extent[0]) / width, (extent[3] - extent[1]) / height)
+    const widest = Math.max((extent[2] - extent[0]) / width, (extent[3] - extent[1]) / height)
+    const kept = keep ? old.getCenter() : undefined
+    // What is looked at stays in reach, and where it is.
+    if (kept) extendCoordinate(extent, kept)
     this.#map.setView(
       new View({
         projection: STAGE_PROJECTION,
-        center: (keep && old.getCenter()) || [(extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2],
-        resolution: (keep && old.getResolution()) || whole,
+        center: kept ?? [(extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2],
+        resolution: (keep && old.getResolution()) || widest,
         minResolution: pyramid.pixelSizeUm.x / MAX_PX_PER_SAMPLE,
-        maxResolution: Math.max(2 * whole, pyramid.pixelSizeUm.x),
+        maxResolution: Math.max(2 * widest, pyramid.pixelSizeUm.x),
         extent,
         constrainOnlyCenter: true,
         padding: [0, 0, this.#hiddenPx, 0],

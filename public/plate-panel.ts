@@ -12,6 +12,11 @@ const NAMED_CELL_PX = 16
 const ROW_HEAD_PX = 18
 const THUMBNAILS_AT_ONCE = 4
 
+interface WellCell {
+  readonly canvas: HTMLCanvasElement
+  picture?: RegionPicture
+}
+
 /** The wells as a compact plate, each in the current colours; wells without a place on a plate as a list. */
 export class PlatePanel {
   readonly #root: HTMLElement
@@ -20,7 +25,7 @@ export class PlatePanel {
   readonly #name: HTMLElement
   readonly #facts: HTMLElement
   readonly #onChoose: (well: Well) => void
-  readonly #pictures = new Map<Well, { readonly canvas: HTMLCanvasElement; picture?: RegionPicture }>()
+  #cells = new Map<Well, WellCell>()
   #pyramid: PyramidInfo | undefined
   #buttons = new Map<Well, HTMLButtonElement>()
   #current: Well | undefined
@@ -45,9 +50,11 @@ export class PlatePanel {
 
   /** Lay out the wells of a pyramid; the panel hides where there are none. */
   show(pyramid: PyramidInfo): void {
+    const earlier = pyramid.id === this.#pyramid?.id ? this.#cells : new Map<Well, WellCell>()
+    const focused = [...this.#buttons].find(([, button]) => button === document.activeElement)?.[0]
     this.#pyramid = pyramid
-    this.#pictures.clear()
-    this.#buttons = new Map(pyramid.wells.map(well => [well, this.#wellButton(well)]))
+    this.#cells = new Map(pyramid.wells.map(well => [well, pictureOf(well, earlier) ?? emptyCell()]))
+    this.#buttons = new Map([...this.#cells].map(([well, cell]) => [well, this.#wellButton(well, cell)]))
     this.#root.hidden = pyramid.wells.length === 0
     const { used = 0, skipped = 0 } = pyramid.frames ?? {}
     const skippedText = skipped > 0 ? `, ${skipped} skipped` : ''
@@ -58,13 +65,14 @@ export class PlatePanel {
     if (grid) this.#layOutGrid(grid)
     else this.#layOutList(pyramid.wells)
     this.setCurrent(undefined)
+    for (const [well, button] of this.#buttons) if (well.name === focused?.name) button.focus()
   }
 
   /** Read the small pictures, a few at a time. @returns once all are there or have failed. */
   async load(store: TileStore, plane: PlaneSelection, contrast: () => Contrast): Promise<void> {
-    const queue = [...this.#pictures]
+    const queue = [...this.#cells]
     const work = async (): Promise<void> => {
-      for (let next = queue.shift(); next && this.#pyramid === store.pyramid; next = queue.shift()) {
+      for (let next = queue.shift(); next && this.#cells.has(next[0]); next = queue.shift()) {
         const [well, cell] = next
         const target = cell.canvas.clientWidth * devicePixelRatio || MAX_CELL_PX
         try {
@@ -79,7 +87,7 @@ export class PlatePanel {
   }
 
   setContrast(contrast: Contrast): void {
-    for (const { canvas, picture } of this.#pictures.values()) if (picture) paintRegion(canvas, picture, contrast)
+    for (const { canvas, picture } of this.#cells.values()) if (picture) paintRegion(canvas, picture, contrast)
   }
 
   /** Mark the well that is looked at. */
@@ -90,6 +98,7 @@ export class PlatePanel {
       button.tabIndex = other === (well ?? this.#pyramid?.wells[0]) ? 0 : -1
     }
     this.#name.textContent = well?.name ?? '–'
+    this.#name.title = well?.name ?? ''
     this.#facts.textContent = well && this.#pyramid ? wellFacts(well, this.#pyramid) : 'Whole plate'
   }
 
@@ -153,18 +162,14 @@ export class PlatePanel {
     this.#grid.replaceChildren(...this.#buttons.values())
   }
 
-  #wellButton(well: Well): HTMLButtonElement {
+  #wellButton(well: Well, { canvas }: WellCell): HTMLButtonElement {
     const button = document.createElement('button')
     button.className = 'well'
     const name = `${well.name}, ${formatCount(well.frames, 'frame')}`
     button.setAttribute('aria-label', name)
     button.title = name
-    const canvas = document.createElement('canvas')
-    canvas.width = 1
-    canvas.height = 1
     button.append(canvas)
     button.addEventListener('click', () => this.#onChoose(well))
-    this.#pictures.set(well, { canvas })
     return button
   }
 
@@ -189,6 +194,20 @@ export class PlatePanel {
     }
     nearest?.button.focus()
   }
+}
+
+/** The picture of the same well before frames were added elsewhere. */
+function pictureOf({ name, x0, y0, x1, y1 }: Well, cells: ReadonlyMap<Well, WellCell>): WellCell | undefined {
+  const isSame = (well: Well): boolean =>
+    well.name === name && well.x0 === x0 && well.y0 === y0 && well.x1 === x1 && well.y1 === y1
+  return [...cells].find(([well]) => isSame(well))?.[1]
+}
+
+function emptyCell(): WellCell {
+  const canvas = document.createElement('canvas')
+  canvas.width = 1
+  canvas.height = 1
+  return { canvas }
 }
 
 function wellFacts(well: Well, { pixelSizeUm }: PyramidInfo): string {

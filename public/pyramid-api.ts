@@ -37,6 +37,20 @@ export interface PyramidInfo {
   readonly covered: Rect | null
   readonly wells: readonly Well[]
   readonly frames: { readonly used: number; readonly skipped: number } | null
+  /** While it is being built: how far that is. */
+  readonly growth?: Growth | null
+}
+
+/** The progress fields are null where nothing is known of the builder, e.g. because it is another process. */
+export interface BuildProgress {
+  readonly framesDone: number | null
+  readonly framesTotal: number | null
+  readonly secondsLeft: number | null
+}
+
+export interface Growth extends BuildProgress {
+  /** Counts changes of the frames that are going to be in the pyramid. */
+  readonly plan: number
 }
 
 export type PyramidSummary = Pick<
@@ -49,6 +63,31 @@ export type PyramidSummary = Pick<
 export interface CurrentPyramid {
   readonly current: Pick<PyramidInfo, 'id' | 'name' | 'version'> | null
   readonly revision: number
+  /** Grows with every change of the current pyramid's tiles. */
+  readonly changes?: number
+}
+
+/** A builder got on with a pyramid. */
+export interface BuildEvent extends BuildProgress {
+  readonly id: string
+  readonly complete: boolean
+}
+
+/** Shards of a growing pyramid that have changed; a version names the samples of all tiles of its shard. */
+export interface TilesEvent {
+  readonly id: string
+  readonly plan: number
+  readonly shards: readonly ShardVersion[]
+}
+
+export interface ShardVersion {
+  readonly channel: number
+  readonly depth: number
+  readonly t: number
+  readonly level: number
+  readonly row: number
+  readonly column: number
+  readonly version: string
 }
 
 /** A swap that the server turned down; `number` grows with each. */
@@ -60,12 +99,16 @@ export interface RefusedSwap {
 
 export interface CoverageRuns {
   readonly version: string
+  /** Of a growing pyramid: the plan that the tiles are of. */
+  readonly plan?: number
   readonly levels: readonly {
     readonly level: number
     readonly columns: number
     readonly rows: number
     /** Lengths of alternating runs over the tiles in row-major order: empty, present, empty, … */
     readonly runs: readonly number[]
+    /** Of a growing pyramid: versions of the shards that have something to show, by `row/column`. */
+    readonly shards?: Readonly<Record<string, string>>
   }[]
 }
 
@@ -157,17 +200,19 @@ export function readHistogram(id: string, channel: number, bins: number): Promis
 /**
  * The samples of one tile, little endian, followed by a mask where the tile is partly covered.
  *
- * @returns `undefined` where the tile is empty.
+ * @param version of the tile while the pyramid grows, else of the pyramid.
+ * @returns `undefined` where the tile is empty, or not built yet.
  */
 export async function readTileBytes(
   pyramid: PyramidInfo,
   plane: PlaneSelection,
   tile: TileAddress,
+  version: string,
   signal: AbortSignal,
 ): Promise<ArrayBuffer | undefined> {
   // The server counts zooms from the coarse end; this is the only place that knows.
   const zoom = pyramid.levelCount - 1 - tile.level
-  const query = `${planeQuery(plane)}&v=${encodeURIComponent(pyramid.version)}`
+  const query = `${planeQuery(plane)}&v=${encodeURIComponent(version)}`
   const reply = await request(`${pyramidUrl(pyramid.id)}/tiles/${zoom}/${tile.column}/${tile.row}.bin?${query}`, {
     signal,
   })

@@ -33,8 +33,11 @@ export async function readRegion(
   const values = new Float64Array(width * height).fill(Number.NaN)
   const reads: Promise<void>[] = []
   forEachTile(store, plane, level, rect, (column, row) => {
+    const address = { level, column, row }
+    // What is asked for is built first: that is for the picture alone to say.
+    if (!store.isBuilt(plane, address)) return
     reads.push(
-      store.load(plane, { level, column, row }).then(tile => {
+      store.load(plane, address).then(({ tile }) => {
         if (!tile) return
         const left = column * tileSize
         const top = row * tileSize

@@ -42,6 +42,13 @@ export function isSameArea(a: MapExtent, b: MapExtent): boolean {
   return shared[0] < shared[2] && shared[1] < shared[3] && areaOf(shared) > 0.5 * Math.min(areaOf(a), areaOf(b))
 }
 
+/** Whether an address names the same tile in two versions of a pyramid; one may be larger, to the right and below. */
+export function hasSameTiles(a: PyramidInfo, b: PyramidInfo): boolean {
+  const isEqual = (p: PointUm, q: PointUm): boolean => p.x === q.x && p.y === q.y
+  const isSameLattice = isEqual(a.originUm, b.originUm) && isEqual(a.pixelSizeUm, b.pixelSizeUm)
+  return a.id === b.id && isSameLattice && a.tileSize === b.tileSize && a.sampleType === b.sampleType
+}
+
 /** The common part of two rectangles, or `undefined`. */
 export function intersect(a: Rect, b: Rect): Rect | undefined {
   const rect = {

@@ -64,6 +64,7 @@ export class StatusBar {
 
 function sampleText(sample: SampleAt, integer: boolean): string {
   if (sample === 'uncovered') return 'no frame here'
+  if (sample === 'not built') return 'nothing here yet'
   if (sample === 'unreadable') return 'not readable'
   if (sample === 'unknown') return '…'
   return `${formatSample(sample.value, integer)}${integer ? ' counts' : ''}`

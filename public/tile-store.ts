@@ -5,8 +5,10 @@ import {
   type PyramidInfo,
   readCoverage,
   readTileBytes,
+  type ShardVersion,
   type TileAddress,
 } from './pyramid-api.js'
+import { hasSameTiles } from './stage-geometry.js'
 import { TileCoverage } from './tile-coverage.js'
 
 /** The samples of one tile, `tileSize²` of them, row-major. */
@@ -16,45 +18,127 @@ export interface SampleTile {
   readonly mask: Uint8Array | undefined
 }
 
+/** What the server said of a tile. */
+export interface TileContent {
+  /** The version that was asked for; what came is that or newer. */
+  readonly version: string
+  /** `undefined` where nothing is covered, or nothing built yet. */
+  readonly tile: SampleTile | undefined
+}
+
+interface KeptTile extends TileContent {
+  readonly plane: PlaneSelection
+  readonly address: TileAddress
+}
+
+interface LoadingTile {
+  readonly version: string
+  readonly content: Promise<TileContent>
+}
+
 const MAX_BYTES = 128 * 2 ** 20
 
 /**
  * The tiles of one pyramid version: asked for once, kept while memory allows, and shared by picture, read-out,
- * histogram, thumbnails and overview.
+ * histogram, thumbnails and overview. While the pyramid grows each tile has a version of its own: with a new one it
+ * is asked for again, and until that is there, what is in memory is what there is to see.
  */
 export class TileStore {
-  readonly pyramid: PyramidInfo
   /** Why tiles could not be read, by key; a repeated `load` tries again. */
   readonly failures = new Map<string, Error>()
+  /** Whether there were changes that nobody told; `replan` finds them. */
+  hasGap = false
   readonly #coverages = new Map<string, TileCoverage>()
-  readonly #tiles = new Map<string, SampleTile>()
-  readonly #loading = new Map<string, Promise<SampleTile | undefined>>()
+  readonly #kept = new Map<string, KeptTile>()
+  readonly #loading = new Map<string, LoadingTile>()
+  /** Changes told while coverage was on the way, which may be older than they are. */
+  readonly #early = new Set<ShardVersion[]>()
   readonly #closing = new AbortController()
   readonly #onFailure: (error: Error) => void
+  #pyramid: PyramidInfo
   #bytes = 0
 
   /** @param onFailure told of every tile that could not be read. */
   constructor(pyramid: PyramidInfo, onFailure: (error: Error) => void) {
-    this.pyramid = pyramid
+    this.#pyramid = pyramid
     this.#onFailure = onFailure
+  }
+
+  get pyramid(): PyramidInfo {
+    return this.#pyramid
   }
 
   /** Learn which tiles of a plane hold samples; before that, none does. */
   async prepare(plane: PlaneSelection): Promise<void> {
-    const key = planeKey(plane)
-    if (this.#coverages.has(key)) return
-    this.#coverages.set(key, new TileCoverage(await readCoverage(this.pyramid.id, plane)))
+    if (!this.#coverages.has(planeKey(plane))) await this.#readCoverage(plane)
   }
 
-  /** Whether a tile holds samples. */
+  /**
+   * Learn what has become of a growing pyramid: its plan has changed, or changes were missed.
+   *
+   * @param pyramid the same version, as it is now. @param plane the one that is looked at.
+   */
+  async replan(pyramid: PyramidInfo, plane: PlaneSelection): Promise<void> {
+    const hadGap = this.hasGap
+    this.hasGap = false
+    try {
+      await this.#readCoverage(plane)
+    } catch (error) {
+      this.hasGap = hadGap
+      throw error
+    }
+    this.#pyramid = pyramid
+    // Those of other planes are read when they are looked at again.
+    for (const key of this.#coverages.keys()) if (key !== planeKey(plane)) this.#coverages.delete(key)
+  }
+
+  /** Shards of a growing pyramid have changed. */
+  setVersions(shards: readonly ShardVersion[]): void {
+    for (const early of this.#early) early.push(...shards)
+    for (const shard of shards) this.#coverages.get(planeKeyOf(shard))?.setShardVersion(shard)
+  }
+
+  /** The plan that the coverage of a plane is of. */
+  planOf(plane: PlaneSelection): number | undefined {
+    return this.#coverages.get(planeKey(plane))?.plan
+  }
+
+  /**
+   * Take over those tiles of an earlier version of this pyramid whose samples are the same: while it grows, their versions
+   * tell. When it is complete, what the earlier store holds is final, if that was told of every change.
+   */
+  adopt(earlier: TileStore): void {
+    const { complete } = this.#pyramid
+    if (earlier.pyramid.complete || (complete && earlier.hasGap)) return
+    if (!hasSameTiles(earlier.pyramid, this.#pyramid)) return
+    for (const { plane, address, version, tile } of earlier.#kept.values()) {
+      if (!tile || version !== earlier.versionOf(plane, address)) continue
+      const now = this.versionOf(plane, address)
+      const isSame = version === now && this.#coverages.get(planeKey(plane))?.isNamed(address)
+      if (complete || isSame) this.#keep({ plane, address, version: now, tile })
+    }
+  }
+
+  /** Whether a tile holds samples, or is going to. */
   has(plane: PlaneSelection, address: TileAddress): boolean {
     return this.#coverages.get(planeKey(plane))?.has(address) ?? false
+  }
+
+  /** Whether a tile that `has` may have something to show by now. */
+  isBuilt(plane: PlaneSelection, address: TileAddress): boolean {
+    return this.#pyramid.complete || this.#coverages.get(planeKey(plane))?.version(address) !== undefined
+  }
+
+  /** The newest version of a tile. Where nothing is built, that is the pyramid's. */
+  versionOf(plane: PlaneSelection, address: TileAddress): string {
+    const shard = this.#pyramid.complete ? undefined : this.#coverages.get(planeKey(plane))?.version(address)
+    return shard ?? this.#pyramid.version
   }
 
   /** The box around the first tiles of a plane that touch each other, level-0 pixels. */
   firstGroup(plane: PlaneSelection): Rect | undefined {
     const group = this.#coverages.get(planeKey(plane))?.firstGroup
-    const { tileSize } = this.pyramid
+    const { tileSize } = this.#pyramid
     return (
       group && { x0: group.x0 * tileSize, y0: group.y0 * tileSize, x1: group.x1 * tileSize, y1: group.y1 * tileSize }
     )
@@ -65,30 +149,37 @@ export class TileStore {
     return this.failures.has(keyOf(plane, address))
   }
 
-  /** A tile if it is in memory. */
-  peek(plane: PlaneSelection, address: TileAddress): SampleTile | undefined {
+  /** What is in memory of a tile, of whatever version. */
+  peek(plane: PlaneSelection, address: TileAddress): TileContent | undefined {
     const key = keyOf(plane, address)
-    const tile = this.#tiles.get(key)
-    if (tile) {
+    const kept = this.#kept.get(key)
+    if (kept) {
       // A Map keeps the order of insertion: the tile becomes the youngest.
-      this.#tiles.delete(key)
-      this.#tiles.set(key, tile)
+      this.#kept.delete(key)
+      this.#kept.set(key, kept)
     }
-    return tile
+    return kept
   }
 
   /**
-   * @returns `undefined` where nothing is covered.
+   * The newest version of a tile.
+   *
    * @throws {ApiError} the server could not read the tile. @throws {TypeError} it did not answer.
    */
-  load(plane: PlaneSelection, address: TileAddress): Promise<SampleTile | undefined> {
-    if (!this.has(plane, address)) return Promise.resolve(undefined)
-    const known = this.peek(plane, address)
-    if (known) return Promise.resolve(known)
+  load(plane: PlaneSelection, address: TileAddress): Promise<TileContent> {
+    const version = this.versionOf(plane, address)
+    if (!this.has(plane, address)) return Promise.resolve({ version, tile: undefined })
+    const kept = this.peek(plane, address)
+    if (kept?.version === version) return Promise.resolve(kept)
     const key = keyOf(plane, address)
-    const started = this.#loading.get(key) ?? this.#read(key, plane, address)
-    this.#loading.set(key, started)
-    return started
+    const loading = this.#loading.get(key)
+    if (loading?.version === version) return loading.content
+    // One request at a time for a tile: what an older one brings is shown until the newer one is answered.
+    const again = (): Promise<TileContent> => this.load(plane, address)
+    if (loading) return loading.content.then(again, again)
+    const content = this.#read(key, plane, address, version)
+    this.#loading.set(key, { version, content })
+    return content
   }
 
   /** Stop what is under way; nothing is reported any more. */
@@ -96,14 +187,27 @@ export class TileStore {
     this.#closing.abort()
   }
 
-  async #read(key: string, plane: PlaneSelection, address: TileAddress): Promise<SampleTile | undefined> {
+  async #readCoverage(plane: PlaneSelection): Promise<void> {
+    const early: ShardVersion[] = []
+    this.#early.add(early)
     try {
-      const bytes = await readTileBytes(this.pyramid, plane, address, this.#closing.signal)
+      const runs = await readCoverage(this.#pyramid.id, plane)
+      const known = this.#coverages.get(planeKey(plane))
+      if (known) known.read(runs)
+      else this.#coverages.set(planeKey(plane), new TileCoverage(runs, this.#pyramid.tileSize))
+    } finally {
+      this.#early.delete(early)
+    }
+    this.setVersions(early)
+  }
+
+  async #read(key: string, plane: PlaneSelection, address: TileAddress, version: string): Promise<TileContent> {
+    try {
+      const bytes = await readTileBytes(this.#pyramid, plane, address, version, this.#closing.signal)
       this.failures.delete(key)
-      if (!bytes) return undefined
-      const tile = decodeTile(this.pyramid, bytes)
-      this.#keep(key, tile)
-      return tile
+      const content = { version, tile: bytes && decodeTile(this.#pyramid, bytes) }
+      this.#keep({ plane, address, ...content })
+      return content
     } catch (error) {
       if (!this.#closing.signal.aborted) {
         this.failures.set(key, error as Error)
@@ -115,12 +219,14 @@ export class TileStore {
     }
   }
 
-  #keep(key: string, tile: SampleTile): void {
-    this.#tiles.set(key, tile)
-    this.#bytes += byteLength(tile)
-    for (const [oldest, old] of this.#tiles) {
+  #keep(tile: KeptTile): void {
+    const key = keyOf(tile.plane, tile.address)
+    this.#bytes += byteLength(tile) - byteLength(this.#kept.get(key))
+    this.#kept.delete(key)
+    this.#kept.set(key, tile)
+    for (const [oldest, old] of this.#kept) {
       if (this.#bytes <= MAX_BYTES) break
-      this.#tiles.delete(oldest)
+      this.#kept.delete(oldest)
       this.#bytes -= byteLength(old)
     }
   }
@@ -130,12 +236,16 @@ function planeKey({ channel, timePoint, zPlane }: PlaneSelection): string {
   return `${channel}/${timePoint}/${zPlane}`
 }
 
+function planeKeyOf({ channel, t, depth }: ShardVersion): string {
+  return planeKey({ channel, timePoint: t, zPlane: depth })
+}
+
 function keyOf(plane: PlaneSelection, { level, column, row }: TileAddress): string {
   return `${planeKey(plane)}/${level}/${column}/${row}`
 }
 
-function byteLength({ samples, mask }: SampleTile): number {
-  return samples.byteLength + (mask?.byteLength ?? 0)
+function byteLength(content: TileContent | undefined): number {
+  return (content?.tile?.samples.byteLength ?? 0) + (content?.tile?.mask?.byteLength ?? 0)
 }
 
 function decodeTile({ sampleType, tileSize }: PyramidInfo, bytes: ArrayBuffer): SampleTile {

@@ -46,6 +46,12 @@ export function packTile({ samples, mask }: SampleTile, kind: TexelKind): Uint8A
   return texels
 }
 
+/** Texels of a tile that has nothing to show. */
+export function emptyTexels(tileSize: number, kind: TexelKind): Uint8Array | Float32Array {
+  const length = BANDS[kind] * tileSize * tileSize
+  return kind === 'bytes' ? new Uint8Array(length) : new Float32Array(length)
+}
+
 /** Texels of a tile that could not be read; the shader hatches them. */
 export function failedTexels(tileSize: number, kind: TexelKind): Uint8Array | Float32Array {
   const count = tileSize * tileSize

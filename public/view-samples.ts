@@ -10,7 +10,7 @@ export function samplesInView(store: TileStore, plane: PlaneSelection, level: nu
   const wanted = rectAtLevel(visible, level)
   const blocks: SampleBlock[] = []
   forEachTile(store, plane, level, wanted, (column, row) => {
-    const tile = store.peek(plane, { level, column, row })
+    const tile = store.peek(plane, { level, column, row })?.tile
     const x = column * tileSize
     const y = row * tileSize
     const part = intersect(wanted, { x0: x, y0: y, x1: x + tileSize, y1: y + tileSize })
@@ -39,10 +39,10 @@ export function forEachTile(
 }
 
 /**
- * The sample drawn at a position; `uncovered` where no frame lies, `unknown` while its tile is on the way,
- * `unreadable` where it is hatched.
+ * The sample drawn at a position; `uncovered` where no frame lies, `not built` where one may lie of which nothing is
+ * built yet, `unknown` while its tile is on the way, `unreadable` where it is hatched.
  */
-export type SampleAt = { readonly value: number } | 'uncovered' | 'unknown' | 'unreadable'
+export type SampleAt = { readonly value: number } | 'uncovered' | 'not built' | 'unknown' | 'unreadable'
 
 /** @param pixel position in level-0 pixels. */
 export function sampleAt(store: TileStore, plane: PlaneSelection, level: number, pixel: PointUm): SampleAt {
@@ -51,9 +51,10 @@ export function sampleAt(store: TileStore, plane: PlaneSelection, level: number,
   const y = Math.floor(pixel.y / 2 ** level)
   const address = { level, column: Math.floor(x / tileSize), row: Math.floor(y / tileSize) }
   if (!store.has(plane, address)) return 'uncovered'
-  const tile = store.peek(plane, address)
-  if (!tile) return store.hasFailed(plane, address) ? 'unreadable' : 'unknown'
+  const content = store.peek(plane, address)
+  if (!content) return store.hasFailed(plane, address) ? 'unreadable' : 'unknown'
   const index = (y - address.row * tileSize) * tileSize + (x - address.column * tileSize)
-  const value = tile.samples[index] as number
-  return (tile.mask && !tile.mask[index]) || Number.isNaN(value) ? 'uncovered' : { value }
+  const value = content.tile?.mask?.[index] === 0 ? undefined : content.tile?.samples[index]
+  if (value !== undefined && !Number.isNaN(value)) return { value }
+  return store.pyramid.complete ? 'uncovered' : 'not built'
 }

@@ -1,10 +1,12 @@
 import { type Rect, SAMPLE_TYPES } from '../src/plane.js'
+import { BuildNotice } from './build-notice.js'
 import { Connection } from './connection.js'
 import { ContrastControl } from './contrast-control.js'
 import { element } from './element.js'
 import { EventFeed } from './event-feed.js'
 import { type KeyCommand, listenToKeys } from './keys.js'
 import { keysDialog } from './keys-dialog.js'
+import { mergeCalls } from './merge-calls.js'
 import { Notices } from './notices.js'
 import { formatArea, formatNumber, formatPixelSize, THIN_SPACE } from './number-format.js'
 import { OverviewMap } from './overview-map.js'
@@ -24,7 +26,7 @@ import { PyramidChooser } from './pyramid-chooser.js'
 import { PyramidSession } from './pyramid-session.js'
 import { Readiness } from './readiness.js'
 import { ScaleBar } from './scale-bar.js'
-import { coveredRect, mapFromPixel, rectAt } from './stage-geometry.js'
+import { coveredRect, hasSameTiles, mapFromPixel, rectAt } from './stage-geometry.js'
 import { StatusBar } from './status-bar.js'
 import { applyTheme, themeColours } from './theme.js'
 import { TileFailures } from './tile-failures.js'
@@ -40,6 +42,10 @@ const COPIED_SHOWN_MS = 2000
 const LOADING_SHOWN_AFTER_MS = 400
 /** How long the view rests before what is in it is counted. */
 const COUNT_VIEW_AFTER_MS = 120
+/** While a pyramid grows, what follows it is brought up to date no more often than this. */
+const UPDATE_PICTURE_EVERY_MS = 250
+const UPDATE_PANELS_EVERY_MS = 1000
+const UPDATE_CONTRAST_EVERY_MS = 2000
 
 const FIRST_PLANE: PlaneSelection = { channel: 0, zPlane: 0, timePoint: 0 }
 
@@ -62,6 +68,9 @@ let plane = FIRST_PLANE
 let wantedPlane = FIRST_PLANE
 let pointer: PointUm | undefined
 let countedView = ''
+/** Changes of the tiles of growing pyramids. */
+let growths = 0
+let growthsDrawn = 0
 let loadingSince: number | undefined
 let lastRefusal = ''
 
@@ -90,6 +99,10 @@ const overview = new OverviewMap(byId('overview'), pixel => {
   if (store) picture.centerOn(mapFromPixel(store.pyramid, pixel.x, pixel.y))
 })
 const failures = new TileFailures(notices, retryTiles)
+const buildNotice = new BuildNotice(notices)
+const updatePicture = mergeCalls(showNewTiles, UPDATE_PICTURE_EVERY_MS)
+const updatePanels = mergeCalls(showNewThumbnails, UPDATE_PANELS_EVERY_MS)
+const updateContrast = mergeCalls(() => contrast.loadHistogram(), UPDATE_CONTRAST_EVERY_MS)
 
 const session = new PyramidSession({
   planeOf: pyramid => (keepsView(pyramid) && hasPlane(pyramid, plane) ? plane : FIRST_PLANE),
@@ -105,16 +118,24 @@ const session = new PyramidSession({
     }),
   failed: message => notices.show({ kind: 'trouble', icon: 'warning', text: message, stays: true }),
   tileFailed: () => store && failures.show(store),
+  grew,
+  replanned: showPlan,
 })
 const chooser = new PyramidChooser(buttonById('chooser'), byId('chooser-menu'), listPyramids, id => {
   chooser.setPinned(id)
   void session.pin(id)
 })
 const feed = new EventFeed({
-  source: current => {
+  source: (current, gapless) => {
     if (store?.failures.size) retryTiles()
-    void readiness.track(session.follow(current))
+    void readiness.track(session.follow(current, gapless))
   },
+  tiles: changes => session.changed(changes),
+  build: progress => {
+    if (progress.complete) session.built(progress.id)
+    else if (store?.pyramid.id === progress.id) buildNotice.show(progress.id, progress)
+  },
+  beat: () => void session.lookAfterPinned(),
   refused: showRefusal,
   state: (state, retryAtMs) => connection.show(state, retryAtMs),
 })
@@ -182,6 +203,7 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
   const sameArea = keepsView(pyramid)
   const newVersion = before?.id === pyramid.id
   readiness.unsettle()
+  growthsDrawn = growths
   if (!sameArea || !hasPlane(pyramid, plane)) plane = FIRST_PLANE
   wantedPlane = plane
   store = opened
@@ -193,17 +215,10 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
       firstLook(pyramid, () => opened.firstGroup(plane)),
       true,
     )
-  plate.show(pyramid)
   sliders.show(pyramid, plane)
-  overview.show(opened, plane, contrast.contrast)
   showFacts(pyramid)
-  buttonById('fit-all').hidden = pyramid.wells.length === 0
-  const panels = {
-    contrast: true,
-    plate: pyramid.wells.length > 0,
-    planes: pyramid.zPlanes > 1 || pyramid.timePoints > 1,
-  }
-  workspace.offerPanels(Object.keys(panels).filter(name => panels[name as keyof typeof panels]))
+  showWells(opened)
+  showBuild(pyramid, newVersion)
   notices.dismiss('damage')
   notices.dismiss('gone')
   notices.dismiss('trouble')
@@ -215,7 +230,61 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
 /** Whether the present view makes sense in another pyramid. */
 function keepsView(next: PyramidInfo): boolean {
   const center = picture.center
-  return store !== undefined && center !== undefined && staysInPlace(store.pyramid, center, next)
+  if (store === undefined || center === undefined) return false
+  return hasSameTiles(store.pyramid, next) || staysInPlace(store.pyramid, center, next)
+}
+
+function showWells(opened: TileStore): void {
+  const { pyramid } = opened
+  plate.show(pyramid)
+  overview.show(opened, plane, contrast.contrast)
+  buttonById('fit-all').hidden = pyramid.wells.length === 0
+  const panels = {
+    contrast: true,
+    plate: pyramid.wells.length > 0,
+    planes: pyramid.zPlanes > 1 || pyramid.timePoints > 1,
+  }
+  workspace.offerPanels(Object.keys(panels).filter(name => panels[name as keyof typeof panels]))
+}
+
+/** @param wasShown whether an earlier version of this pyramid was shown until now. */
+function showBuild({ id, complete, growth, frames }: PyramidInfo, wasShown: boolean): void {
+  connection.setBuilding(!complete)
+  if (complete || !wasShown) buildNotice.end(wasShown ? (frames ?? undefined) : undefined)
+  if (growth && !complete) buildNotice.show(id, growth)
+}
+
+/** Tiles have newer versions: bring what is seen of them up to date. */
+function grew(): void {
+  growths++
+  readiness.unsettle()
+  updatePicture()
+  updatePanels()
+  if (contrast.hasSamples) updateContrast()
+}
+
+/** Frames were added to what is going to be in the pyramid. */
+function showPlan(opened: TileStore): void {
+  showFacts(opened.pyramid)
+  showWells(opened)
+  showBuild(opened.pyramid, true)
+  showView()
+  grew()
+}
+
+async function showNewTiles(): Promise<void> {
+  if (!store) return
+  // The first samples wait until there is a contrast to show them with.
+  if (!contrast.hasSamples) await contrast.loadHistogram()
+  growthsDrawn = growths
+  picture.update()
+}
+
+async function showNewThumbnails(): Promise<void> {
+  const visible = picture.visibleRect
+  if (!store || !visible || store.pyramid.complete) return
+  overview.show(store, plane, contrast.contrast)
+  await readiness.track(Promise.all([overview.update(visible), plate.load(store, plane, () => contrast.contrast)]))
 }
 
 /** What the panels need beside the tiles of the picture. */
@@ -325,8 +394,9 @@ function showView(): void {
 function onSettled(): void {
   const visible = picture.visibleRect
   if (!store || !visible) return
-  readiness.settle()
-  const view = JSON.stringify([store.pyramid.id, store.pyramid.version, plane, visible, picture.level])
+  if (growthsDrawn === growths) readiness.settle()
+  if (store.failures.size === 0) notices.dismiss('damage')
+  const view = JSON.stringify([store.pyramid.id, store.pyramid.version, growths, plane, visible, picture.level])
   if (view === countedView) return
   countedView = view
   void readiness.track(countViewLater(view))

@@ -87,6 +87,9 @@ const BUILD_GROUPS: readonly FlagGroup[] = [
     title: 'Run',
     flags: [
       { name: 'overwrite', help: 'replace a pyramid of other series or settings' },
+      { name: 'watch', help: 'follow series that are still being acquired; Ctrl-C ends it' },
+      { name: 'workers', value: 'N', help: 'threads that read and blend', fallback: 'one a processor' },
+      { name: 'memory', value: 'SIZE', help: 'bound on the memory of the build, from 300MiB', fallback: '512MiB' },
       { name: 'strict', help: 'stop at the first frame that cannot be read' },
       {
         name: 'progress',

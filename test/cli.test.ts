@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { PLATE, type RunOptions, shell, tilestage } from './run-cli.js'
-import { composePzf, writeSeries } from './sources/write-series.js'
+import { composePzf, plainMetadata, writeSeries } from './sources/write-series.js'
 
 const jsonLines = (text: string): Record<string, unknown>[] =>
   text
@@ -117,7 +117,7 @@ t.test('a pyramid is built once, described, and replaced only with --overwrite',
   const args = ['build', join(PLATE, 'well_A1.pcs'), '--output', 'made/p']
   const first = await tilestage(args, { cwd })
   t.same({ status: first.status, stdout: first.stdout }, { status: 0, stdout: `${join(cwd, 'made/p')}\n` })
-  t.match(first.stderr, /^25 frames, 1135 × 1137 px, 4 levels, [\d.]+ MB in 12 files, [\d.]+ s\n$/)
+  t.match(first.stderr, /^25 frames, 1135 × 1137 px, 4 levels, [\d.]+ MB in 13 files, [\d.]+ s\n$/)
   t.equal((await tilestage(args, { cwd })).stderr, 'Already built: 25 frames, 1135 × 1137 px.\n')
 
   const { stdout } = await tilestage(['info', 'made/p'], { cwd })
@@ -128,7 +128,10 @@ t.test('a pyramid is built once, described, and replaced only with --overwrite',
 
   const refused = await tilestage([...args, '--blend', 'last'], { cwd })
   t.equal(refused.status, 1)
-  t.match(refused.stderr, 'already holds a pyramid of other series or settings; name another --output, or replace')
+  t.match(
+    refused.stderr,
+    /already holds a pyramid of other settings \(blend: feather there, last asked for\); name another --output, or replace/,
+  )
   const replaced = await tilestage([...args, '--blend', 'last', '--overwrite'], { cwd })
   t.equal(replaced.status, 0)
   const after = JSON.parse((await tilestage(['info', 'made/p', '--json'], { cwd })).stdout)
@@ -193,13 +196,16 @@ for (const [signal, expected] of [
     const args = ['build', join(PLATE, 'well_A1.pcs'), '--output', 'p', '--progress', 'json']
     const { status, stderr } = await tilestage(args, { cwd, onOutput: (_, child) => child.kill(signal) })
     t.equal(status, expected)
-    t.equal(
-      stderr,
-      'tilestage: Stopped before the pyramid was complete; run the same command again to build it from the start.\n',
-    )
+    t.equal(stderr, 'tilestage: Stopped. Run the same command again to go on from here.\n')
     t.match((await tilestage(['info', 'p'], { cwd })).stdout, /state +not finished/)
-    const refused = await tilestage(['serve', 'p', '--port', '0'], { cwd })
-    t.match(refused, { status: 1, stderr: /p is a pyramid whose build was not finished; run the same build/ })
+    await serving(
+      ['serve', 'p', '--port', '0'],
+      async url => {
+        const { pyramids } = (await (await fetch(new URL('pyramids', url))).json()) as { pyramids: unknown[] }
+        t.match(pyramids, [{ name: 'p', complete: false }], 'what there is of it is shown')
+      },
+      { cwd },
+    )
     t.equal((await tilestage(args, { cwd })).status, 0)
     t.match((await tilestage(['info', 'p'], { cwd })).stdout, /state +complete/)
   })
@@ -208,21 +214,36 @@ for (const [signal, expected] of [
 t.test('view builds below the cache folder once and serves; a second run takes what is there', async t => {
   const cwd = t.testdir()
   const env = { XDG_CACHE_HOME: join(cwd, 'cache'), HOME: undefined }
-  writeSeries(join(cwd, 'a.pcs'), [0, 1, 2], { 'frame00001.pzf': composePzf({ fill: 7 }) })
+  // Complete, so that nothing is waited for.
+  const files = { 'frame00001.pzf': composePzf({ fill: 7 }), 'final_metadata.json': plainMetadata }
+  writeSeries(join(cwd, 'a.pcs'), [0, 1, 2], files)
   const args = ['view', 'a.pcs', '--port', '0', '--progress', 'json']
   for (const built of [true, false]) {
     const finished = await serving(
       args,
       async url => {
-        const { pyramids } = (await (await fetch(new URL('pyramids', url))).json()) as { pyramids: unknown[] }
-        t.match(pyramids, [{ name: 'a', current: true, complete: true }])
+        for (;;) {
+          const reply = await fetch(new URL('pyramids', url))
+          const { pyramids } = (await reply.json()) as { pyramids: { complete: boolean }[] }
+          // It is served while it is built.
+          if (!pyramids[0].complete) continue
+          t.match(pyramids, [{ name: 'a', current: true }])
+          break
+        }
       },
       { cwd, env },
     )
     t.equal(finished.status, 0)
     const events = jsonLines(finished.stdout)
-    t.match(events.at(-2), { event: 'done', built, path: new RegExp(`^${join(cwd, 'cache/tilestage')}/\\w+/a$`) })
-    t.match(events.at(-1), { event: 'serving', url: /^http:\/\/127\.0\.0\.1:\d+\/$/ })
+    t.match(events.at(built ? -1 : -2), {
+      event: 'done',
+      built,
+      path: new RegExp(`^${join(cwd, 'cache/tilestage')}/\\w+/a$`),
+    })
+    t.match(
+      events.find(({ event }) => event === 'serving'),
+      { event: 'serving', url: /^http:\/\/127\.0\.0\.1:\d+\/$/ },
+    )
   }
 })
 

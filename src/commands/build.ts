@@ -1,69 +1,175 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { Flags } from '../config.js'
-import { UsageError } from '../errors.js'
-import { type BuildReport, buildPyramid } from '../pyramid/build-pyramid.js'
+import { type BuildReport, type BuildRequest, buildPyramid, type GrowingSeries } from '../engine/build-pyramid.js'
+import { LEAST_MEMORY_BYTES } from '../engine/memory-plan.js'
+import { SourceUnavailableError, UsageError } from '../errors.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import type { FrameSource } from '../sources/frame-source.js'
-import { openNamedSeries, readBuildSettings } from './build-flags.js'
+import { followNamedSeries, openNamedSeries, readBuildSettings } from './build-flags.js'
 import { type ProgressReporter, type ProgressStyle, reportProgress, type Terminal, untilStopped } from './terminal.js'
 
 /** Skipped frames that are named one by one; the report holds all. */
 const NAMED_SKIPS = 10
 
+const MAX_WORKERS = 256
+
+/** How often series of which nothing can be placed yet are looked at. */
+const WAIT_MS = 250
+
 /** `tilestage build`: returns the exit status. */
 export async function build(flags: Flags, terminal: Terminal): Promise<number> {
   const output = flags.text('output')
   if (output === undefined) throw new UsageError('Say where the pyramid is to be written: --output DIR.')
-  const report = await buildFrom(flags, terminal, () => output)
+  const report = await buildFrom(flags, terminal, { follow: flags.has('watch'), place: () => output })
   return report.record.frames.skipped > 0 ? 2 : 0
 }
 
-/**
- * Open, build and report, for `build` and `view`.
- *
- * @param place names the output folder once series and settings are known.
- */
+export interface BuildWishes extends Pick<BuildRequest, 'onStarted' | 'onComplete'> {
+  /** Whether growing series are followed. */
+  readonly follow: boolean
+  /** Take the pyramid's place where it cannot be gone on with: it is one that we made for ourselves. */
+  readonly replaces?: boolean
+  /** Names the output folder once series and settings are known. */
+  place(sources: readonly FrameSource[], settings: BuildSettings): string
+}
+
+/** Open, build and report, for `build` and `view`. */
 export async function buildFrom(
   flags: Flags,
   terminal: Terminal,
-  place: (sources: readonly FrameSource[], settings: BuildSettings) => string,
+  wishes: BuildWishes,
 ): Promise<BuildReport & { readonly path: string }> {
   const style: ProgressStyle = flags.oneOf('progress', ['auto', 'json', 'none']) ?? 'auto'
+  const { workers, memoryBytes } = readLimits(flags)
   const reporter = reportProgress(style, terminal)
-  const opened = await untilStopped(openNamedSeries(flags), terminal)
-  const { sources, warnings } = opened
+  const opened = await untilStopped(openSeries(flags, wishes.follow, reporter, terminal), terminal)
+  const { growing } = opened
   try {
-    const settings = await readBuildSettings(flags, opened.join)
-    for (const warning of warnings) reporter.warning(warning)
+    const { sources, settings } = growing ?? opened
     for (const { url, series } of sources) for (const problem of series.problems) reporter.warning(`${url}: ${problem}`)
-    const path = resolve(expandHome(place(sources, settings)))
+    const path = resolve(expandHome(wishes.place(sources, settings)))
     const report = await buildPyramid({
-      sources,
+      ...{ sources, settings, growing, workers, memoryBytes },
       output: path,
-      settings,
-      overwrite: flags.has('overwrite'),
+      overwrite: flags.has('overwrite') || wishes.replaces === true,
       strict: flags.has('strict'),
       software: terminal.software,
       onProgress: progress => reporter.progress(progress),
+      onWarning: message => reporter.warning(message),
+      onStarted: wishes.onStarted,
+      onComplete: async done => {
+        reporter.end()
+        if (done.built) for (const warning of done.record.warnings) reporter.warning(warning)
+        tellOutcome(done, path, style, reporter, terminal)
+        await wishes.onComplete?.(done)
+      },
       signal: terminal.signal,
     })
-    reporter.end()
-    if (report.built) for (const warning of report.record.warnings) reporter.warning(warning)
-    tellOutcome(report, path, style, reporter, terminal)
     return { ...report, path }
   } catch (error) {
     reporter.end()
     if (error === terminal.signal.reason) {
-      terminal.stderr.write(
-        'tilestage: Stopped before the pyramid was complete; run the same command again to build it from the start.\n',
-      )
+      terminal.stderr.write('tilestage: Stopped. Run the same command again to go on from here.\n')
     }
     throw error
   } finally {
     reporter.end()
-    await Promise.all(sources.map(source => source.close()))
+    await opened.close()
   }
+}
+
+interface OpenedBuild {
+  readonly sources: readonly FrameSource[]
+  readonly settings: BuildSettings
+  readonly growing: GrowingSeries | undefined
+  close(): Promise<void>
+}
+
+async function openSeries(
+  flags: Flags,
+  follow: boolean,
+  reporter: ProgressReporter,
+  terminal: Terminal,
+): Promise<OpenedBuild> {
+  if (follow) return followSeries(flags, reporter, terminal)
+  const { sources, join, warnings } = await openNamedSeries(flags)
+  const close = async (): Promise<void> => void (await Promise.all(sources.map(source => source.close())))
+  try {
+    const settings = await readBuildSettings(flags, join)
+    for (const warning of warnings) reporter.warning(warning)
+    return { sources, settings, growing: undefined, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** Open series that grow, and wait until one of them can be placed. */
+async function followSeries(flags: Flags, reporter: ProgressReporter, terminal: Terminal): Promise<OpenedBuild> {
+  const { watch, join } = await followNamedSeries(flags)
+  try {
+    const settings = await readBuildSettings(flags, join())
+    for (const warning of watch.warnings) reporter.warning(warning)
+    const told = new Set<string>()
+    const tell = (): void => {
+      for (const reason of watch.waiting) if (!told.has(reason)) reporter.warning(`waiting: ${reason}`)
+      for (const reason of watch.waiting) told.add(reason)
+    }
+    if (!flags.has('watch') && watch.waiting.length > 0) await refuseHopeless(flags)
+    tell()
+    while (watch.sources.length === 0) {
+      terminal.signal.throwIfAborted()
+      await setTimeout(WAIT_MS)
+      await watch.poll()
+      tell()
+    }
+    const growing: GrowingSeries = {
+      get sources() {
+        return watch.sources
+      },
+      get settings() {
+        return { ...settings, join: join() }
+      },
+      get isComplete() {
+        return watch.isComplete
+      },
+      get mayGetMore() {
+        return watch.mayGetMore
+      },
+      async poll() {
+        const changed = await watch.poll()
+        if (changed) tell()
+        return changed
+      },
+    }
+    return { sources: watch.sources, settings, growing, close: () => watch.close() }
+  } catch (error) {
+    await watch.close()
+    throw error
+  }
+}
+
+/**
+ * Without `--watch` a name that leads nowhere is a mistake. Series that only wait for their microscope are not.
+ *
+ * @throws {TilestageError} what waiting does not mend.
+ */
+async function refuseHopeless(flags: Flags): Promise<void> {
+  try {
+    const { sources } = await openNamedSeries(flags)
+    await Promise.all(sources.map(source => source.close()))
+  } catch (error) {
+    if (!(error instanceof SourceUnavailableError)) throw error
+  }
+}
+
+function readLimits(flags: Flags): { workers: number | undefined; memoryBytes: number | undefined } {
+  const memoryBytes = flags.bytes('memory')
+  if (memoryBytes !== undefined && memoryBytes < LEAST_MEMORY_BYTES)
+    throw flags.wrong('memory', `a build takes ${LEAST_MEMORY_BYTES / 2 ** 20}MiB or more`)
+  return { workers: flags.integer('workers', 1, MAX_WORKERS), memoryBytes }
 }
 
 /** Shells leave the `~` of `--output=~/plate` as it is; a folder of that name is never meant. */

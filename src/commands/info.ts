@@ -5,6 +5,7 @@ import { openPyramid } from '../pyramid/open-pyramid.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
 import { type PyramidRecord, versionOf } from '../pyramid/pyramid-record.js'
 import { readRecord, readSkippedFrames } from '../pyramid/pyramid-store.js'
+import { type ReportDocument, readReport, worstPairs } from '../pyramid/report-file.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { openSources } from '../sources/open-source.js'
 import { holdsPyramid } from './holds-pyramid.js'
@@ -101,15 +102,25 @@ async function describePyramid(path: string): Promise<Description> {
 
 async function describeRecord(path: string, record: PyramidRecord): Promise<Description> {
   const skipped = record.complete ? await readSkippedFrames(path, record) : []
+  const report = await readReport(path, record)
   const { frames, wells, series, seconds, software, created, warnings, settings } = record
   const name = basename(path)
   const version = versionOf(record)
   return {
-    json: { kind: 'pyramid', name, path, format: 'tilestage', version, ...record, skippedFrames: skipped },
+    json: {
+      kind: 'pyramid',
+      name,
+      path,
+      format: 'tilestage',
+      version,
+      ...record,
+      skippedFrames: skipped,
+      build: report && reportFacts(report),
+    },
     text: table(`${name}  tilestage pyramid  ${path}`, [
       [
         'state',
-        record.complete ? 'complete' : 'not finished: being built, or stopped; the same build command starts it again',
+        record.complete ? 'complete' : 'not finished: being built, or stopped; the same build command goes on with it',
       ],
       ...geometryRows(record),
       ['samples', `${record.sampleType}, dark level ${number(record.pedestal)}`],
@@ -121,11 +132,56 @@ async function describeRecord(path: string, record: PyramidRecord): Promise<Desc
       ['frames', record.complete ? `${frames.used} used, ${frames.skipped} skipped` : `${frames.used} planned`],
       ['blend', String(settings.blend)],
       ['clipped', record.clippedSamples > 0 ? `${record.clippedSamples} samples` : undefined],
+      ...(report ? reportRows(report, record) : []),
       ['built', record.complete ? `by ${software} on ${created}, in ${seconds.toFixed(1)} s` : undefined],
       ...skipped.map(({ reason }): Row => ['skipped', reason]),
       ...warnings.map((warning): Row => ['note', warning]),
     ]),
   }
+}
+
+/** Pairs of frames that are named. */
+const WORST_PAIRS = 5
+
+function reportFacts(report: ReportDocument): Record<string, unknown> {
+  const { coverage, throughput, overlaps } = report
+  const { pairs, medianMismatch, worstMismatch } = overlaps
+  return {
+    coverage,
+    throughput,
+    overlaps: { pairs, medianMismatch, worstMismatch, worst: worstPairs(overlaps, WORST_PAIRS) },
+  }
+}
+
+function reportRows(report: ReportDocument, { series, channels }: PyramidRecord): Row[] {
+  const { coverage, throughput, overlaps } = report
+  const { frames, sampleBytes, seconds } = throughput
+  const [worst] = worstPairs(overlaps, 1)
+  const place = (i: number): string => `frame ${worst.frames[i]} of ${series[worst.series[i]]?.name ?? 'unknown'}`
+  return [
+    [
+      'coverage',
+      coverage
+        .map((share, i) => `${percent(share)}${coverage.length > 1 ? ` of ${channels[i]?.name}` : ''}`)
+        .join(', '),
+    ],
+    [
+      'overlaps',
+      worst
+        ? `${overlaps.pairs} pairs of frames; brightness differs by ${percent(overlaps.medianMismatch ?? 0)} in the median,\nby ${percent(worst.mismatch)} at most (${place(0)}, ${place(1)})`
+        : undefined,
+    ],
+    [
+      'speed',
+      frames > 0
+        ? `${number(frames / seconds)} frames/s, ${number(sampleBytes / seconds / 1e6)} MB/s of samples`
+        : undefined,
+    ],
+  ]
+}
+
+function percent(share: number): string {
+  return `${Number((100 * share).toPrecision(2))} %`
 }
 
 function pyramidFacts({

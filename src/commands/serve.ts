@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { pino } from 'pino'
 import type { Flags } from '../config.js'
-import { type ServerConfig, startServer } from '../server/serve.js'
+import { type RunningServer, type ServerConfig, startServer } from '../server/serve.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
 const DEFAULT_PORT = 8979
@@ -39,15 +39,19 @@ export async function serveFolders(
   terminal: Terminal,
 ): Promise<number> {
   const server = await untilStopped(startServer({ ...settings, pyramids }), terminal)
-  const { url } = server
+  announce(server, flags, terminal)
+  if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
+  await server.close()
+  return 0
+}
+
+/** Say where a server is, and open a browser if that is wanted. */
+export function announce({ url }: RunningServer, flags: Flags, terminal: Terminal): void {
   terminal.stdout.write(
     flags.text('progress') === 'json' ? `${JSON.stringify({ event: 'serving', url })}\n` : `${url}\n`,
   )
   if (terminal.stderr.isTTY) terminal.stderr.write('Ctrl-C stops the server.\n')
   if (flags.has('open')) openBrowser(url, terminal)
-  if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
-  await server.close()
-  return 0
 }
 
 function openBrowser(url: string, terminal: Terminal): void {

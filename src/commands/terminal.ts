@@ -1,4 +1,4 @@
-import type { BuildProgress } from '../pyramid/build-pyramid.js'
+import type { BuildProgress } from '../engine/build-pyramid.js'
 
 /** Where a command reads its surroundings and writes its words; `cli.ts` makes it from the process. */
 export interface Terminal {
@@ -104,12 +104,12 @@ function barLine(progress: BuildProgress, columns: number): string {
   return `[${'#'.repeat(filled)}${'.'.repeat(cells - filled)}]  ${words}`
 }
 
-function rates({ framesDone, framesTotal, bytesDone, seconds }: BuildProgress): {
+function rates({ framesDone, framesBefore, framesTotal, bytesDone, seconds }: BuildProgress): {
   framesPerSecond: number
   megabytesPerSecond: number
   secondsLeft: number | null
 } {
-  const framesPerSecond = seconds > 0 ? framesDone / seconds : 0
+  const framesPerSecond = seconds > 0 ? (framesDone - framesBefore) / seconds : 0
   return {
     framesPerSecond: Math.round(framesPerSecond * 10) / 10,
     megabytesPerSecond: seconds > 0 ? Math.round(bytesDone / seconds / 1e5) / 10 : 0,

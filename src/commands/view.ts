@@ -1,34 +1,104 @@
+import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BUILD_FLAGS, type Flags } from '../config.js'
+import { fingerprintOfPlaces } from '../engine/fingerprint.js'
 import { UsageError } from '../errors.js'
-import { fingerprintOf } from '../pyramid/build-pyramid.js'
+import type { BuildFeed } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
+import { type RunningServer, startServer } from '../server/serve.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { buildFrom } from './build.js'
 import { holdsPyramid } from './holds-pyramid.js'
-import { readServerSettings, serveFolders } from './serve.js'
-import type { Terminal } from './terminal.js'
+import { announce, readServerSettings, type ServerSettings, serveFolders } from './serve.js'
+import { type Terminal, untilStopped } from './terminal.js'
 
-/** `tilestage view`: build the series (or take the pyramid as it is), then serve. */
+/** `tilestage view`: serve a pyramid while it is built from its series, and on while these grow. */
 export async function view(flags: Flags, terminal: Terminal): Promise<number> {
   const [first] = flags.positionals
   if (first === undefined && !flags.has('channel')) throw new UsageError('Name the series or the pyramid to view.')
   // A wrong server flag is told before the build, not after it.
-  const server = readServerSettings(flags, terminal)
+  const settings = readServerSettings(flags, terminal)
   if (flags.positionals.length === 1 && (await holdsPyramid(first))) {
     const given = BUILD_FLAGS.find(name => flags.has(name))
     if (given) throw new UsageError(`${first} is a pyramid already; --${given} is for series that are to be built.`)
-    return serveFolders([first], server, flags, terminal)
+    return serveFolders([first], settings, flags, terminal)
   }
   const output = flags.text('output')
-  const { path } = await buildFrom(
-    flags,
-    terminal,
-    (sources, settings) => output ?? cacheFolder(sources, settings, terminal.env),
-  )
-  return serveFolders([path], server, flags, terminal)
+  const shown = new ShownBuild(settings, flags, terminal)
+  try {
+    await buildFrom(flags, terminal, {
+      follow: true,
+      replaces: output === undefined,
+      place: (sources, built) => shown.at(output ?? cacheFolder(sources, built, terminal.env)),
+      onStarted: feed => shown.show(feed),
+      onComplete: () => shown.show(undefined),
+    })
+    await shown.untilStopped()
+    return 0
+  } catch (error) {
+    // Whoever stops the command while it serves has seen what there was to see.
+    if (shown.isServing && error === terminal.signal.reason) return 0
+    throw error
+  } finally {
+    await shown.close()
+  }
+}
+
+/** The server of a pyramid that is being built. */
+class ShownBuild {
+  readonly #settings: ServerSettings
+  readonly #flags: Flags
+  readonly #terminal: Terminal
+  #path = ''
+  #opening: Promise<RunningServer> | undefined
+  #isAttached = false
+  #isAnnounced = false
+
+  constructor(settings: ServerSettings, flags: Flags, terminal: Terminal) {
+    this.#settings = settings
+    this.#flags = flags
+    this.#terminal = terminal
+  }
+
+  get isServing(): boolean {
+    return this.#opening !== undefined
+  }
+
+  /** @returns the path, which the pyramid is going to have. */
+  at(path: string): string {
+    this.#path = path
+    return path
+  }
+
+  /**
+   * Serve what lies at the path, once; what the build tells is shown from then on.
+   *
+   * @param feed undefined where the pyramid at the path is not the one that is being built, or is complete.
+   */
+  async show(feed: BuildFeed | undefined): Promise<void> {
+    this.#opening ??= startServer({ ...this.#settings, pyramids: feed ? [] : [this.#path] })
+    const server = await untilStopped(this.#opening, this.#terminal)
+    if (feed && !this.#isAttached) {
+      this.#isAttached = true
+      await server.attach(feed)
+    }
+    // Not before: a page that is opened at once shall find the pyramid.
+    if (!this.#isAnnounced) announce(server, this.#flags, this.#terminal)
+    this.#isAnnounced = true
+  }
+
+  async untilStopped(): Promise<void> {
+    await this.#opening
+    const { signal } = this.#terminal
+    if (!signal.aborted) await once(signal, 'abort')
+  }
+
+  async close(): Promise<void> {
+    const server = await this.#opening?.catch(() => undefined)
+    await server?.close()
+  }
 }
 
 /** `tilestage demo`: view the sample plate that comes with the program. */
@@ -42,7 +112,7 @@ export async function demo(flags: Flags, terminal: Terminal): Promise<number> {
 function cacheFolder(sources: readonly FrameSource[], settings: BuildSettings, env: NodeJS.ProcessEnv): string {
   const [{ url, series }] = sources
   const name = sources.length === 1 ? series.name : basename(dirname(resolve(url)))
-  return join(cacheHome(env), 'tilestage', fingerprintOf(sources, settings), name || 'plate')
+  return join(cacheHome(env), 'tilestage', fingerprintOfPlaces(sources, settings), name || 'plate')
 }
 
 /** @throws {UsageError} the user has no home, as in a container with a user of its own. */

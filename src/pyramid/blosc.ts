@@ -21,7 +21,7 @@ const FLAG_UNSPLIT = 0x10
 const LZ4_CODE = 1
 
 /** Bytes that `encodeBlosc` needs at most for `length` bytes of samples of `typeSize` bytes. */
-function largestFrame(length: number, typeSize: number): number {
+export function largestFrame(length: number, typeSize: number): number {
   return HEADER_BYTES + 4 + 4 * typeSize + length
 }
 

@@ -30,6 +30,18 @@ export function runLengths(present: Uint8Array): number[] {
   return runs
 }
 
+/** Set the bytes of `mask` (row-major, of `region`) to 1 where one of the rectangles lies. */
+export function fillMask(mask: Uint8Array, region: Rect, rects: Iterable<Rect>): void {
+  const width = region.x1 - region.x0
+  for (const rect of rects) {
+    const x0 = Math.max(rect.x0, region.x0) - region.x0
+    const x1 = Math.min(rect.x1, region.x1) - region.x0
+    const y1 = Math.min(rect.y1, region.y1) - region.y0
+    if (x1 <= x0) continue
+    for (let y = Math.max(rect.y0, region.y0) - region.y0; y < y1; y++) mask.fill(1, y * width + x0, y * width + x1)
+  }
+}
+
 /**
  * Coverage by the rectangles of frames: at level n a rectangle covers [⌊x0/2ⁿ⌋, ⌈x1/2ⁿ⌉).
  *
@@ -86,14 +98,8 @@ export class FrameCoverage implements Coverage {
 
   /** Set the bytes of `mask` (row-major, `region` in px of `level`) to 1 where a rectangle lies. */
   fillMask(level: number, region: Rect, mask: Uint8Array): void {
-    const width = region.x1 - region.x0
-    for (const i of this.touching(level, region)) {
-      const rect = rectAtLevel(this.#rects[i], level)
-      const x0 = Math.max(rect.x0, region.x0) - region.x0
-      const x1 = Math.min(rect.x1, region.x1) - region.x0
-      const y1 = Math.min(rect.y1, region.y1) - region.y0
-      for (let y = Math.max(rect.y0, region.y0) - region.y0; y < y1; y++) mask.fill(1, y * width + x0, y * width + x1)
-    }
+    const rects = this.touching(level, region).map(i => rectAtLevel(this.#rects[i], level))
+    fillMask(mask, region, rects)
   }
 
   hasTile(address: TileAddress): boolean {

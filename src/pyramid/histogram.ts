@@ -79,6 +79,23 @@ export class HistogramBuilder {
     }
   }
 
+  /** Add what was counted elsewhere; bins of other places count at their centres. */
+  merge({ min, max, total, binStart, binWidth, counts }: Histogram): void {
+    if (total === 0) return
+    if (this.#exact) {
+      for (let i = 0; i < counts.length; i++) this.#counts[binStart - this.#lowest + i] += counts[i]
+      this.#total += total
+      return
+    }
+    this.#widen(min, max)
+    const scale = this.#binWidth > 0 ? 1 / this.#binWidth : 0
+    for (let i = 0; i < counts.length; i++) {
+      const centre = Math.min(max, binStart + (i + 0.5) * binWidth)
+      this.#counts[Math.min(FLOAT_BINS - 1, Math.floor((centre - this.#binStart) * scale))] += counts[i]
+    }
+    this.#total += total
+  }
+
   /** Make the bins reach over [low, high]; what was counted moves to the new bin of its old bin's centre. */
   #widen(low: number, high: number): void {
     if (low >= this.#min && high <= this.#max) return
@@ -113,16 +130,25 @@ export class HistogramBuilder {
         counts: flat ? [this.#total] : Array.from(counts),
       }
     }
-    const first = counts.findIndex(count => count > 0)
-    const last = counts.findLastIndex(count => count > 0)
-    return {
-      min: first + this.#lowest,
-      max: last + this.#lowest,
-      total: this.#total,
-      binStart: first + this.#lowest,
-      binWidth: 1,
-      counts: Array.from(counts.subarray(first, last + 1)),
-    }
+    return histogramOfCounts(counts, this.#lowest)
+  }
+}
+
+/** The histogram of 8- and 16-bit integers of which `counts[i]` have the value `lowest + i`. */
+export function histogramOfCounts(counts: Float64Array | Uint32Array, lowest: number): Histogram {
+  // Called for every shard: a callback for each of 65,536 counts would show.
+  let [first, last] = [0, counts.length - 1]
+  while (first <= last && counts[first] === 0) first++
+  if (first > last) return { min: NaN, max: NaN, total: 0, binStart: 0, binWidth: 1, counts: [] }
+  while (counts[last] === 0) last--
+  const kept = Array.from(counts.subarray(first, last + 1))
+  return {
+    min: first + lowest,
+    max: last + lowest,
+    total: kept.reduce((sum, count) => sum + count, 0),
+    binStart: first + lowest,
+    binWidth: 1,
+    counts: kept,
   }
 }
 

@@ -4,19 +4,21 @@ import { fromSystemError, NotFoundError, UnsupportedDataError } from '../errors.
 import { MAX_METADATA_BYTES } from '../sources/pyme/metadata.js'
 import { parsePythonJson } from '../sources/pyme/python-json.js'
 import { readFileBytes } from '../sources/read-file.js'
+import { openGrowingPyramid } from './growing-pyramid.js'
 import { isPymePyramidMetadata, openPymePyramid } from './pyme-pyramid.js'
 import type { Pyramid } from './pyramid.js'
 import { openTilestagePyramid, readRecord } from './pyramid-store.js'
 
 /**
- * Open a pyramid for reading, whoever wrote it. Nothing on disk is changed.
+ * Open a pyramid for reading, whoever wrote it, complete or growing. Nothing on disk is changed.
  *
  * @throws {NotFoundError} the path leads nowhere.
  * @throws {UnsupportedDataError} it is something else than a pyramid; the message says what.
  */
 export async function openPyramid(path: string): Promise<Pyramid> {
   const folder = await existingFolder(path)
-  if (await readRecord(folder)) return openTilestagePyramid(folder)
+  const record = await readRecord(folder)
+  if (record) return record.complete ? openTilestagePyramid(folder) : openGrowingPyramid(folder)
   if (isPymePyramidMetadata(await readMetadata(join(folder, 'metadata.json')))) return openPymePyramid(folder)
   throw new UnsupportedDataError(
     `${path} is not a pyramid: it is ${await describeFolder(folder)}; pyramids built by tilestage and PYME pyramids are opened.`,

@@ -1,15 +1,18 @@
+import { crc32c } from '@node-rs/crc32'
 import { CorruptDataError } from '../errors.js'
 import type { Rect } from '../plane.js'
 import type { PlacedFrame } from './placement.js'
 import type { MosaicSelection } from './pyramid.js'
 import type { PyramidRecord } from './pyramid-record.js'
 
-/** One frame of a finished pyramid. */
+/** One frame of a pyramid. */
 export interface PlacementRow {
   readonly series: number
   readonly frame: number
   readonly rect: Rect
   readonly selection: MosaicSelection
+  /** Of the frame's bytes when it was planned; empty where the table does not tell. */
+  readonly stamp: string
   readonly used: boolean
   /** Why it was skipped. */
   readonly reason: string | undefined
@@ -28,6 +31,7 @@ interface Columns {
   readonly zPlane: number[]
   readonly timePoint: number[]
   readonly well: string[]
+  readonly stamp: string[]
   readonly used: (0 | 1)[]
 }
 
@@ -56,11 +60,17 @@ export function writePlacementTable(frames: readonly PlacedFrame[], skipped: Rea
       zPlane: frames.map(frame => frame.selection.zPlane),
       timePoint: frames.map(frame => frame.selection.timePoint),
       well: frames.map(frame => frame.well),
+      stamp: frames.map(frame => shortStamp(frame.stamp)),
       used: frames.map((_, i) => (skipped.has(i) ? 0 : 1)),
     },
     skipped: Object.fromEntries(skipped),
   }
   return JSON.stringify(document)
+}
+
+/** What the table keeps of a frame's stamp, 8 hex digits: enough to notice that it changed. */
+export function shortStamp(stamp: string): string {
+  return crc32c(stamp).toString(16).padStart(8, '0')
 }
 
 /** Columns that are needed to read a pyramid; the others tell where it came from. */
@@ -93,6 +103,7 @@ export function readPlacementTable(table: unknown, record: PyramidRecord, url: s
       frame: columns.frame[i],
       rect,
       selection,
+      stamp: String(columns.stamp?.[i] ?? ''),
       used: columns.used[i] === 1,
       reason: skipped?.[i],
     }

@@ -34,6 +34,8 @@ export interface PlacedFrame {
   readonly rect: Rect
   readonly selection: MosaicSelection
   readonly well: string
+  /** Changes whenever the bytes behind the frame change. */
+  readonly stamp: string
 }
 
 /** Where every frame goes and what the pyramid is like: plain data, made without reading a pixel. */
@@ -61,6 +63,19 @@ interface Point {
 const PIXEL_SIZE_REFUSED = 1e-3
 const PIXEL_SIZE_NAMED = 1e-5
 
+/** How a mosaic that exists or grows is laid out, beyond what the settings say. */
+export interface Lattice {
+  /** Where the first pixel lies already, µm. */
+  readonly originUm?: Point
+  /** Free pixels left of and above the frames, where there is no origin yet. */
+  readonly marginPx?: number
+  /** The mosaic's size is a multiple of this, so that it changes seldom while frames arrive. */
+  readonly stepPx?: number
+}
+
+/** A frame lies left of or above a mosaic that exists already. */
+export class OutsideLatticeError extends UnsupportedDataError {}
+
 /**
  * Place the frames of several series in one mosaic.
  *
@@ -68,13 +83,18 @@ const PIXEL_SIZE_NAMED = 1e-5
  * placed frames. Under the `pyme` blend offsets come from raw stage positions, the minimum runs over all frames, and
  * the first series' camera ROI enters the written origin only.
  *
+ * @throws {OutsideLatticeError} a frame lies left of or above `lattice.originUm`.
  * @throws {UnsupportedDataError} the series do not fit together; the sentence says which flag helps.
  */
-export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSettings): Placement {
+export function placeFrames(
+  sources: readonly LocatedSeries[],
+  settings: BuildSettings,
+  lattice: Lattice = {},
+): Placement {
   const warnings: string[] = []
   const pixelSizeUm = commonPixelSize(sources, settings, warnings)
   const mosaicPixel = exchangesAxes(settings.orientation) ? { x: pixelSizeUm.y, y: pixelSizeUm.x } : pixelSizeUm
-  const { lattice, originUm } = originOf(sources, settings, pixelSizeUm)
+  const { zero, originUm } = originOf(sources, settings, pixelSizeUm, mosaicPixel, lattice)
   const pyme = settings.blend === 'pyme'
 
   const placed = sources.flatMap(({ url, series }, number) => {
@@ -85,8 +105,8 @@ export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSe
     return frames.map(frame => {
       const { position, stage } = positionsOf(frame, series, settings)
       const at = pyme ? stage : position
-      const x0 = roundHalfEven((at.x - lattice.x) / mosaicPixel.x)
-      const y0 = roundHalfEven((at.y - lattice.y) / mosaicPixel.y)
+      const x0 = roundHalfEven((at.x - zero.x) / mosaicPixel.x)
+      const y0 = roundHalfEven((at.y - zero.y) / mosaicPixel.y)
       return {
         series: number,
         index: frame.index,
@@ -94,6 +114,7 @@ export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSe
         stageUm: stage,
         rect: { x0, y0, x1: x0 + size.width, y1: y0 + size.height },
         selection: selectionOf(frame, number, settings),
+        stamp: frame.stamp,
       }
     })
   })
@@ -103,6 +124,7 @@ export function placeFrames(sources: readonly LocatedSeries[], settings: BuildSe
     placed.map(({ rect }) => rect),
     sources,
     settings,
+    lattice,
   )
   const located = sources.map(({ url, series }) => ({ name: series.name, path: url, well: series.well }))
   const wells = nameWells(located, placed, mosaicPixel)
@@ -173,14 +195,16 @@ function commonPixelSize(sources: readonly LocatedSeries[], settings: BuildSetti
 }
 
 /**
- * The position that mosaic pixel (0, 0) is placed at (`lattice`) and the one that is written down (`originUm`). They
+ * The position that mosaic pixel (0, 0) is placed at (`zero`) and the one that is written down (`originUm`). They
  * differ under the `pyme` blend only, where offsets leave the camera ROI out.
  */
 function originOf(
   sources: readonly LocatedSeries[],
   settings: BuildSettings,
   pixelSizeUm: Point,
-): { lattice: Point; originUm: Point } {
+  mosaicPixel: Point,
+  lattice: Lattice,
+): { zero: Point; originUm: Point } {
   const pyme = settings.blend === 'pyme'
   const points = sources.flatMap(({ series }) =>
     series.frames
@@ -196,8 +220,13 @@ function originOf(
   })
   const roi = sources[0].series.cameraRoi
   const shift = pyme ? { x: roi.x * pixelSizeUm.x, y: roi.y * pixelSizeUm.y } : { x: 0, y: 0 }
-  const originUm = settings.originUm ?? { x: least.x + shift.x, y: least.y + shift.y }
-  return { lattice: { x: originUm.x - shift.x, y: originUm.y - shift.y }, originUm }
+  const margin = lattice.marginPx ?? 0
+  const originUm = settings.originUm ??
+    lattice.originUm ?? {
+      x: least.x + shift.x - margin * mosaicPixel.x,
+      y: least.y + shift.y - margin * mosaicPixel.y,
+    }
+  return { zero: { x: originUm.x - shift.x, y: originUm.y - shift.y }, originUm }
 }
 
 /** A frame's position and what the stage reported, µm, with `--stage-sign` and `--pixel-size` applied. */
@@ -254,9 +283,15 @@ function mosaicSize(
   rects: readonly Rect[],
   sources: readonly LocatedSeries[],
   { originUm, tileSize }: BuildSettings,
+  { originUm: known, stepPx = 1 }: Lattice,
 ): Size {
   const { x0: left, y0: top, x1: width, y1: height } = rects.reduce(unite)
-  const size = { width, height }
+  const size = { width: Math.ceil(width / stepPx) * stepPx, height: Math.ceil(height / stepPx) * stepPx }
+  if (originUm === undefined && known && (left < 0 || top < 0)) {
+    throw new OutsideLatticeError(
+      `A frame lies left of or above the mosaic's first pixel at ${known.x}, ${known.y} µm by ${Math.max(-left, 0)} and ${Math.max(-top, 0)} px.`,
+    )
+  }
   if (left < 0 || top < 0) {
     throw new UnsupportedDataError(
       `--origin ${originUm?.x},${originUm?.y} lies right of or below the first frame by ${Math.max(-left, 0)} and ${Math.max(-top, 0)} px; nothing can be placed left of or above the origin.`,

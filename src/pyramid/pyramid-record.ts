@@ -19,7 +19,7 @@ export interface PyramidRecord {
   readonly software: string
   /** UUID of the pyramid; kept when it is built anew in its place. */
   readonly id: string
-  /** 8 hex digits, new for every build. */
+  /** 8 hex digits; new when it is built anew, kept when it is gone on with or added to. */
   readonly revision: string
   readonly complete: boolean
   /** ISO 8601. */
@@ -46,9 +46,12 @@ export interface PyramidRecord {
   readonly warnings: readonly string[]
   /** Wall time of the build, s. */
   readonly seconds: number
-  /** Side files and the crc32c of their bytes, 8 hex digits; only a complete pyramid names them. */
+  /** Free pixels left of and above the first frames, where the pyramid was made for series that grow. */
+  readonly marginPx: number
+  /** Side files and the crc32c of their bytes, 8 hex digits. A pyramid that is not complete names its placement only. */
   readonly placement?: SideFile
   readonly histograms?: SideFile
+  readonly report?: SideFile
 }
 
 export interface SeriesRecord extends Size {
@@ -59,6 +62,8 @@ export interface SeriesRecord extends Size {
   readonly dataStartsAt: number
   /** Counts; null where `--dark` named a plane. */
   readonly darkLevel: number | null
+  /** The channel that the build gave it; null where its frames have their own. */
+  readonly channel: string | null
 }
 
 export interface SideFile {
@@ -69,6 +74,7 @@ export interface SideFile {
 export const ROOT_FILE = 'zarr.json'
 export const PLACEMENT_FILE = 'tilestage/placement.json'
 export const HISTOGRAMS_FILE = 'tilestage/histograms.json'
+export const REPORT_FILE = 'tilestage/report.json'
 
 export function geometryOf(record: PyramidRecord): MosaicGeometry {
   const { originUm, pixelSizeUm, size, tileSize, levelCount } = record
@@ -76,8 +82,9 @@ export function geometryOf(record: PyramidRecord): MosaicGeometry {
 }
 
 /** Changes whenever a sample may have changed; ends in the level count. */
-export function versionOf({ id, revision, complete, levelCount }: PyramidRecord): string {
-  return `${createHash('sha256').update(`${id} ${revision} ${complete}`).digest('hex').slice(0, 8)}.${levelCount}`
+export function versionOf({ id, revision, complete, fingerprint, levelCount }: PyramidRecord): string {
+  const content = complete ? fingerprint : 'growing'
+  return `${createHash('sha256').update(`${id} ${revision} ${content}`).digest('hex').slice(0, 8)}.${levelCount}`
 }
 
 /** Path of a shard below the pyramid's folder: `level/c/t/channel/z/row/column`. */

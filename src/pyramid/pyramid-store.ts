@@ -1,4 +1,5 @@
-import { type FileHandle, realpath } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { crc32c } from '@node-rs/crc32'
 import { LRUCache } from 'lru-cache'
@@ -9,12 +10,14 @@ import {
   SourceUnavailableError,
   UnsupportedDataError,
 } from '../errors.js'
-import { type Plane, SAMPLE_TYPES, type SampleType } from '../plane.js'
-import { openFile, readFileBytes } from '../sources/read-file.js'
-import { type Coverage, FrameCoverage } from './coverage.js'
+import type { Plane, SampleType } from '../plane.js'
+import { readFileBytes } from '../sources/read-file.js'
+import type { Coverage } from './coverage.js'
 import { type Histogram, isHistogram } from './histogram.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
+import { OpenShard } from './open-shard.js'
 import { type PlacementRow, readPlacementTable } from './placement-table.js'
+import { PlaneCoverages, type PlaneExtent } from './plane-coverages.js'
 import type { Channel, MosaicSelection, Pyramid, Well } from './pyramid.js'
 import {
   geometryOf,
@@ -28,7 +31,6 @@ import {
   versionOf,
 } from './pyramid-record.js'
 import { readRootStamp } from './root-stamp.js'
-import { type ChunkRange, decodeShardIndex, decodeTile, indexLength } from './shard-file.js'
 
 /** Largest root file that is read: 40,000 series fit. A hostile one takes forty times its size when it is parsed. */
 const MAX_ROOT_BYTES = 16 * 2 ** 20
@@ -38,11 +40,6 @@ const MAX_SIDE_BYTES = 256 * 2 ** 20
 
 /** Shards kept open per pyramid. */
 const OPEN_SHARDS = 64
-
-interface OpenShard {
-  readonly handle: FileHandle
-  readonly index: readonly (ChunkRange | undefined)[]
-}
 
 /**
  * Our record in a folder, complete or not.
@@ -84,7 +81,13 @@ export async function openTilestagePyramid(directory: string): Promise<Pyramid> 
   )
 }
 
-async function readPlacement(directory: string, record: PyramidRecord, file: SideFile): Promise<PlacementRow[]> {
+/**
+ * Which frame lies where.
+ *
+ * @param file as the record names it.
+ * @throws {NotFoundError} there is no such file. @throws {CorruptDataError} it is not the record's, or damaged.
+ */
+export async function readPlacement(directory: string, record: PyramidRecord, file: SideFile): Promise<PlacementRow[]> {
   const url = join(directory, PLACEMENT_FILE)
   return readPlacementTable(parseJson(await readSideFile(url, file), url), record, url)
 }
@@ -98,6 +101,17 @@ async function readHistograms(directory: string, record: PyramidRecord, file: Si
   if (channels.length === record.channels.length && channels.every(channel => isWhole(channel?.levels)))
     return { channels }
   throw new CorruptDataError(`${url} is damaged: it has not a histogram of every channel and level.`, { url })
+}
+
+export function extentOf({ channels, zPlanes, timePoints }: PyramidRecord): PlaneExtent {
+  return { channels: channels.length, zPlanes, timePoints }
+}
+
+/** Equal as long as shards that were made stay what they are: the lattice, the type, and the build they belong to. */
+export function lineageOf(record: PyramidRecord): string {
+  const { id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings } = record
+  const facts = [id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings.blend]
+  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8)
 }
 
 export interface SkippedFrame {
@@ -126,6 +140,7 @@ class TilestagePyramid implements Pyramid {
   readonly path: string
   readonly format = 'tilestage'
   readonly version: string
+  readonly lineage: string
   readonly complete: boolean
   readonly geometry: MosaicGeometry
   readonly sampleType: SampleType
@@ -137,13 +152,12 @@ class TilestagePyramid implements Pyramid {
   readonly frames: { readonly used: number; readonly skipped: number }
   /** Of the root file, taken before it was read. */
   #stamp: string | undefined
-  readonly #placement: readonly PlacementRow[]
+  readonly #coverages: PlaneCoverages
   readonly #histograms: StoredHistograms
-  readonly #coverage = new Map<string, Coverage>()
   readonly #shards = new LRUCache<string, Promise<OpenShard>>({
     max: OPEN_SHARDS,
-    // Reads that are under way are waited for by `close` itself; of a shard that never opened nothing is left.
-    dispose: shard => void shard.then(({ handle }) => handle.close()).catch(() => undefined),
+    // Of a shard that never opened nothing is left.
+    dispose: shard => void shard.then(opened => opened.close()).catch(() => undefined),
   })
 
   constructor(
@@ -157,6 +171,7 @@ class TilestagePyramid implements Pyramid {
     this.name = basename(path)
     this.path = path
     this.version = versionOf(record)
+    this.lineage = lineageOf(record)
     this.complete = record.complete
     this.geometry = geometryOf(record)
     this.sampleType = record.sampleType
@@ -167,33 +182,12 @@ class TilestagePyramid implements Pyramid {
     this.wells = record.wells.map(({ name, frames, x0, y0, x1, y1 }) => ({ name, frames, rect: { x0, y0, x1, y1 } }))
     this.frames = record.frames
     this.#stamp = stamp
-    this.#placement = placement
+    this.#coverages = new PlaneCoverages(this.geometry, extentOf(record), placement)
     this.#histograms = histograms
   }
 
   coverage(selection: MosaicSelection): Coverage {
-    const { channel, zPlane, timePoint } = selection
-    const inside = (value: number, count: number): boolean => Number.isInteger(value) && value >= 0 && value < count
-    if (
-      !inside(channel, this.channels.length) ||
-      !inside(zPlane, this.zPlanes) ||
-      !inside(timePoint, this.timePoints)
-    ) {
-      throw new RangeError(`${this.name} has no plane with channel ${channel}, z ${zPlane}, time ${timePoint}.`)
-    }
-    const key = `${channel},${zPlane},${timePoint}`
-    let coverage = this.#coverage.get(key)
-    if (!coverage) {
-      const rows = this.#placement.filter(
-        ({ used, selection: s }) => used && s.channel === channel && s.zPlane === zPlane && s.timePoint === timePoint,
-      )
-      coverage = new FrameCoverage(
-        this.geometry,
-        rows.map(({ rect }) => rect),
-      )
-      this.#coverage.set(key, coverage)
-    }
-    return coverage
+    return this.#coverages.of(selection)
   }
 
   async histogram(channel: number): Promise<Histogram> {
@@ -220,21 +214,19 @@ class TilestagePyramid implements Pyramid {
     const shardColumn = Math.floor(address.column / across)
     const shard = shardPath(address.level, selection, shardRow, shardColumn)
     const url = join(this.path, shard)
-    const opened = await this.#shard(shard)
-    const range = opened.index[(address.row - shardRow * across) * across + address.column - shardColumn * across]
-    if (!range) {
+    let opened = await this.#shard(shard)
+    // Others may have pushed it out of those that are kept open.
+    while (opened.isClosed) opened = await this.#shard(shard)
+    signal?.throwIfAborted()
+    const samples = await opened.readTile(
+      (address.row - shardRow * across) * across + address.column - shardColumn * across,
+    )
+    if (!samples) {
       throw new CorruptDataError(
         `${url} lacks a tile that the placement table says must be there; the pyramid is damaged.`,
         { url },
       )
     }
-    signal?.throwIfAborted()
-    const samples = decodeTile(
-      await readExactly(opened.handle, range.offset, range.length, url),
-      this.sampleType,
-      tileSize * tileSize,
-      url,
-    )
     return { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
   }
 
@@ -251,28 +243,23 @@ class TilestagePyramid implements Pyramid {
   }
 
   async #openShard(url: string): Promise<OpenShard> {
-    const opened = await openFile(url).catch(async error => {
-      await this.#expectSameFolder()
-      if (!(error instanceof NotFoundError)) throw error
-      throw new CorruptDataError(`${url} is missing although frames lie there; the pyramid is damaged.`, {
-        url,
-        cause: error,
-      })
-    })
-    const { file: handle, size } = opened
+    const opened = await OpenShard.open(url, { tileSize: this.geometry.tileSize, sampleType: this.sampleType }).catch(
+      async error => {
+        await this.#expectSameFolder()
+        if (!(error instanceof NotFoundError)) throw error
+        throw new CorruptDataError(`${url} is missing although frames lie there; the pyramid is damaged.`, {
+          url,
+          cause: error,
+        })
+      },
+    )
     try {
       // Looked at after the shard was opened: then the shard cannot be of a later pyramid.
       await this.#expectSameFolder()
-      const { tileSize } = this.geometry
-      const length = indexLength((SHARD_SIZE / tileSize) ** 2)
-      if (size < length)
-        throw new CorruptDataError(`${url} is cut off: ${size} bytes are too few for a shard.`, { url })
-      const tileBytes = tileSize ** 2 * SAMPLE_TYPES[this.sampleType].bytes
-      const bytes = await readExactly(handle, size - length, length, url)
-      return { handle, index: decodeShardIndex(bytes, size, tileBytes, url) }
+      return opened
     } catch (error) {
-      await handle.close()
-      throw fromSystemError(error, url)
+      await opened.close()
+      throw error
     }
   }
 
@@ -296,24 +283,8 @@ class TilestagePyramid implements Pyramid {
   }
 }
 
-/** Read `length` bytes at `offset`; a file that ends early is an error, never zeros. */
-async function readExactly(handle: FileHandle, offset: number, length: number, url: string): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length)
-  let done = 0
-  while (done < length) {
-    const { bytesRead } = await handle
-      .read(buffer, done, length - done, offset + done)
-      .catch(error => Promise.reject(fromSystemError(error, url)))
-    if (bytesRead === 0)
-      throw new CorruptDataError(`${url} ends at byte ${offset + done} where ${length - done} more were expected.`, {
-        url,
-      })
-    done += bytesRead
-  }
-  return buffer
-}
-
-async function readSideFile(url: string, { crc32c: expected }: SideFile): Promise<string> {
+/** @throws {CorruptDataError} its bytes are not those that the record names. */
+export async function readSideFile(url: string, { crc32c: expected }: SideFile): Promise<string> {
   const bytes = await readBytes(url, MAX_SIDE_BYTES)
   if (checksumOf(bytes) !== expected) throw new CorruptDataError(`${url} is damaged: its checksum is wrong.`, { url })
   return bytes.toString()
@@ -328,7 +299,7 @@ async function readBytes(path: string, maxBytes: number): Promise<Buffer> {
   return Buffer.from((await readFileBytes(path, { maxBytes })).buffer)
 }
 
-function parseJson(text: string, path: string): unknown {
+export function parseJson(text: string, path: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {

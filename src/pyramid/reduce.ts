@@ -1,3 +1,4 @@
+import type { Kernels } from '../kernels/kernels.js'
 import { allocateSamples, type Plane, SAMPLE_TYPES, type SampleArray } from '../plane.js'
 import { roundHalfEven } from './mosaic-geometry.js'
 
@@ -33,6 +34,31 @@ export function reducePlane(plane: Plane, mask: Uint8Array, absentAs?: number): 
     }
   }
   return { width: halfWidth, height: halfHeight, sampleType, samples: out }
+}
+
+/**
+ * Halve a square tile into a part of a larger plane; as `reducePlane`.
+ *
+ * @param mask undefined where all of the tile is covered. @param to where its first sample goes. @param stride of the rows there.
+ */
+export function reduceInto(
+  kernels: Kernels,
+  tile: Plane,
+  mask: Uint8Array | undefined,
+  absentAs: number | undefined,
+  target: SampleArray,
+  to: number,
+  stride: number,
+): void {
+  const edge = tile.width
+  const sameMemory = tile.samples.buffer === target.buffer
+  if (tile.samples instanceof Uint16Array && target instanceof Uint16Array && sameMemory) {
+    kernels.reduce(tile.samples, edge, mask, absentAs, target, to, stride)
+    return
+  }
+  const half = reducePlane(tile, mask ?? new Uint8Array(edge * edge).fill(1), absentAs)
+  for (let line = 0; line < half.height; line++)
+    target.set(half.samples.subarray(line * half.width, (line + 1) * half.width), to + line * stride)
 }
 
 function meanOfBlock(

@@ -1,7 +1,7 @@
 import { crc32c } from '@node-rs/crc32'
 import { CorruptDataError } from '../errors.js'
 import { bytesOfSamples, SAMPLE_TYPES, type SampleArray, type SampleType, samplesFromBytes } from '../plane.js'
-import { decodeBlosc, encodeBlosc } from './blosc.js'
+import { decodeBlosc, encodeBlosc, largestFrame } from './blosc.js'
 
 /**
  * The bytes of one shard: tiles one after the other (each a Blosc frame and its crc32c), then the index — for every
@@ -16,13 +16,6 @@ export function indexLength(tiles: number): number {
   return 16 * tiles + CHECKSUM_BYTES
 }
 
-function withChecksum(bytes: Uint8Array): Buffer {
-  const out = Buffer.allocUnsafe(bytes.length + CHECKSUM_BYTES)
-  out.set(bytes)
-  out.writeUInt32LE(crc32c(bytes), bytes.length)
-  return out
-}
-
 function checked(bytes: Uint8Array, url: string, what: string): Uint8Array {
   const body = bytes.subarray(0, bytes.length - CHECKSUM_BYTES)
   const stored = new DataView(bytes.buffer, bytes.byteOffset + body.length, CHECKSUM_BYTES).getUint32(0, true)
@@ -31,20 +24,74 @@ function checked(bytes: Uint8Array, url: string, what: string): Uint8Array {
   return body
 }
 
+/** Bytes that a shard of `tiles` tiles of `tileBytes` bytes of samples needs at most. */
+export function largestShard(tiles: number, tileBytes: number, typeSize: number): number {
+  return tiles * (largestFrame(tileBytes, typeSize) + CHECKSUM_BYTES) + indexLength(tiles)
+}
+
+/** Writes the Blosc frame of a tile's samples at a place in `out`, and returns its length. */
+export type EncodeTile = (samples: SampleArray, out: Uint8Array, at: number) => number
+
+export const encodeTileFrame: EncodeTile = (samples, out, at) => {
+  const frame = encodeBlosc(bytesOfSamples(samples), samples.BYTES_PER_ELEMENT)
+  out.set(frame, at)
+  return frame.length
+}
+
+/** Puts the bytes of one shard after another together, in the same memory. */
+export class ShardEncoder {
+  readonly #out: Uint8Array
+  readonly #index: Buffer
+  readonly #encodeTile: EncodeTile
+  #length = 0
+
+  /** @param out at least `largestShard` bytes. */
+  constructor(tiles: number, out: Uint8Array, encodeTile: EncodeTile) {
+    this.#out = out
+    this.#index = Buffer.alloc(16 * tiles, 0xff)
+    this.#encodeTile = encodeTile
+  }
+
+  /** @param i the tile's place in the shard, row by row; what is not added is absent. */
+  add(i: number, samples: SampleArray): void {
+    const start = this.#length
+    this.#length += this.#encodeTile(samples, this.#out, start)
+    this.#appendChecksum(start)
+    this.#index.writeBigUInt64LE(BigInt(start), 16 * i)
+    this.#index.writeBigUInt64LE(BigInt(this.#length - start), 16 * i + 8)
+  }
+
+  /** @returns the shard's bytes, which are overwritten by the next shard. */
+  finish(): Uint8Array {
+    const start = this.#length
+    this.#out.set(this.#index, start)
+    this.#length += this.#index.length
+    this.#appendChecksum(start)
+    const bytes = this.#out.subarray(0, this.#length)
+    this.#length = 0
+    this.#index.fill(0xff)
+    return bytes
+  }
+
+  #appendChecksum(start: number): void {
+    const { buffer, byteOffset } = this.#out
+    const body = Buffer.from(buffer, byteOffset + start, this.#length - start)
+    new DataView(buffer, byteOffset + this.#length, CHECKSUM_BYTES).setUint32(0, crc32c(body), true)
+    this.#length += CHECKSUM_BYTES
+  }
+}
+
 /** @param tiles one entry per tile of the shard, row by row; undefined where nothing is covered. */
-export function encodeShard(tiles: readonly (SampleArray | undefined)[]): Buffer {
-  const index = Buffer.alloc(16 * tiles.length)
-  const parts: Buffer[] = []
-  let offset = 0
+export function encodeShard(tiles: readonly (SampleArray | undefined)[]): Uint8Array {
+  const most = tiles.reduce(
+    (sum, tile) => sum + (tile ? largestShard(1, tile.byteLength, tile.BYTES_PER_ELEMENT) : 0),
+    0,
+  )
+  const encoder = new ShardEncoder(tiles.length, new Uint8Array(most + indexLength(tiles.length)), encodeTileFrame)
   tiles.forEach((tile, i) => {
-    const chunk = tile && withChecksum(encodeBlosc(bytesOfSamples(tile), tile.BYTES_PER_ELEMENT))
-    index.writeBigUInt64LE(chunk ? BigInt(offset) : ABSENT, 16 * i)
-    index.writeBigUInt64LE(chunk ? BigInt(chunk.length) : ABSENT, 16 * i + 8)
-    if (!chunk) return
-    parts.push(chunk)
-    offset += chunk.length
+    if (tile) encoder.add(i, tile)
   })
-  return Buffer.concat([...parts, withChecksum(index)])
+  return encoder.finish()
 }
 
 export interface ChunkRange {

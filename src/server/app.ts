@@ -27,7 +27,7 @@ import { TileCache } from './tile-cache.js'
 /** A client that takes longer to send a request has gone, or means ill. */
 const REQUEST_TIMEOUT_MS = 30_000
 
-const WATCH_EVERY_MS = 1000
+const WATCH_EVERY_MS = 250
 
 export interface AppOptions {
   /** The app closes it when it is closed itself. */
@@ -80,7 +80,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.setErrorHandler((error, request, reply) => {
     // Whoever asked went away, and that is why the work was given up.
     if (reply.raw.destroyed) return reply.hijack()
-    return sendError(error, request, reply, registry.list())
+    return sendError(
+      error,
+      request,
+      reply,
+      registry.list().map(({ pyramid }) => pyramid),
+    )
   })
   app.setNotFoundHandler((request, reply) => sendError(new NotFoundError('There is nothing here.'), request, reply))
 
@@ -96,9 +101,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   registry.events.on('source', state => events.send('source', state))
   registry.events.on('refused', refusal => events.send('refused', refusal))
-  // Requests look themselves; without them, open pages shall hear of an overwritten pyramid all the same.
+  registry.events.on('tiles', changes => events.send('tiles', changes))
+  registry.events.on('build', progress => events.send('build', progress))
+  // Requests look themselves; without them, open pages shall hear of what grew or was overwritten all the same.
   const watch = setInterval(() => {
-    if (events.listenerCount > 0) registry.checkCurrent().catch(error => app.log.error({ err: error }, 'check failed'))
+    if (events.listenerCount > 0) registry.checkDue().catch(error => app.log.error({ err: error }, 'check failed'))
   }, WATCH_EVERY_MS).unref()
   app.addHook('preClose', async () => {
     clearInterval(watch)

@@ -1,16 +1,21 @@
 import { EventEmitter } from 'node:events'
+import { realpath } from 'node:fs/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { NotFoundError, SourceUnavailableError, UnsupportedDataError } from '../errors.js'
+import { fromSystemError, NotFoundError, SourceUnavailableError, UnsupportedDataError } from '../errors.js'
+import type { BuildFeed } from '../pyramid/build-feed.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
-import type { Pyramid } from '../pyramid/pyramid.js'
+import type { Growth, Pyramid } from '../pyramid/pyramid.js'
 import { readRootStamp } from '../pyramid/root-stamp.js'
+import { type BuildEvent, BuildProgressEvents } from './build-progress-events.js'
 import { ServedPyramid } from './served-pyramid.js'
+import { TileChanges, type TilesEvent } from './tile-changes.js'
 
 /** Pyramids kept open for those who still hold their URLs, besides the named ones. */
 const MAX_KEPT = 16
 
-/** A root file is looked at no more often than this. */
+/** A root file is looked at no more often than this, a growing pyramid no more often than that. */
 const CHECK_EVERY_MS = 1000
+const CHECK_GROWTH_EVERY_MS = 250
 
 /** Old versions remembered for each pyramid. */
 const MAX_OVERWRITTEN = 64
@@ -19,6 +24,8 @@ const MAX_OVERWRITTEN = 64
 export interface CurrentState {
   readonly current: { readonly id: string; readonly name: string; readonly version: string } | null
   readonly revision: number
+  /** Grows with every change of the current pyramid's tiles. */
+  readonly changes: number
 }
 
 /** A request to change the source that was not granted, for the banner in open pages. */
@@ -32,17 +39,26 @@ export interface Refusal {
 /**
  * The pyramids that the server has open, and the one that everybody looks at.
  *
- * `events` tells of every change of the current one (`source`) and of every refused change (`refused`).
+ * `events` tells of every change of the current one (`source`) and of every refused change (`refused`); of growing
+ * pyramids also which tiles changed (`tiles`), and how far a build in this process is (`build`).
  */
 export class PyramidRegistry {
-  readonly events = new EventEmitter<{ source: [CurrentState]; refused: [Refusal] }>()
+  readonly events = new EventEmitter<{
+    source: [CurrentState]
+    refused: [Refusal]
+    tiles: [TilesEvent]
+    build: [BuildEvent]
+  }>()
   readonly #log: FastifyBaseLogger
   readonly #openPyramid: (path: string) => Promise<Pyramid>
   /** In order of last use. */
   readonly #served = new Map<string, ServedPyramid>()
   readonly #checks = new Map<ServedPyramid, Promise<void>>()
+  /** Builds in this process, by the real path of their folder. */
+  readonly #feeds = new Map<string, BuildFeed>()
   #currentId: string | undefined
   #revision = 0
+  #changes = 0
   #requests = 0
   /** Number of the request that the current pyramid was set by. */
   #setBy = 0
@@ -59,6 +75,7 @@ export class PyramidRegistry {
     return {
       current: pyramid ? { id: pyramid.id, name: pyramid.name, version: pyramid.version } : null,
       revision: this.#revision,
+      changes: this.#changes,
     }
   }
 
@@ -75,8 +92,8 @@ export class PyramidRegistry {
     return id === undefined ? undefined : this.#served.get(id)
   }
 
-  list(): Pyramid[] {
-    return [...this.#served.values()].map(served => served.pyramid)
+  list(): ServedPyramid[] {
+    return [...this.#served.values()]
   }
 
   isCurrent(pyramid: Pyramid): boolean {
@@ -87,6 +104,50 @@ export class PyramidRegistry {
   async addNamed(path: string): Promise<void> {
     const served = await this.#open(path, true)
     if (this.#currentId === undefined) this.#makeCurrent(served)
+  }
+
+  /**
+   * Show a pyramid while a build in this process makes it: what it finishes shows at once, what is looked at comes
+   * first, and pages hear how far it is. As `addNamed`, it becomes current where there is none.
+   *
+   * @throws {UnsupportedDataError} the build has written no plan yet.
+   */
+  async attach(feed: BuildFeed): Promise<void> {
+    let path = await realFolder(feed.directory)
+    this.#feeds.set(path, feed)
+    await this.addNamed(path).catch(error => {
+      this.#feeds.delete(path)
+      throw error
+    })
+    const served = (): ServedPyramid | undefined => this.#at(path)
+    const progress = new BuildProgressEvents(served, event => this.events.emit('build', event))
+    feed.on('shard', (entry, thumbnail) => {
+      const growth = served()?.pyramid.growth
+      if (thumbnail) growth?.offerThumbnail(entry, thumbnail)
+      growth?.look().catch(error => this.#log.warn({ path, err: error }, 'growing pyramid not read'))
+    })
+    feed.on('progress', state => progress.collect(state))
+    feed.on('finished', directory => {
+      this.#finish(path, directory)
+        .then(pyramid => {
+          path = pyramid.path
+          progress.finish(pyramid)
+        })
+        .catch(error => this.#log.warn({ path: directory, err: error }, 'finished pyramid not opened'))
+    })
+  }
+
+  /** A build is done: open what it made, in the folder that it has now. */
+  async #finish(before: string, directory: string): Promise<Pyramid> {
+    const growing = this.#at(before)
+    if (growing) await this.#check(growing)
+    const path = await realFolder(directory)
+    const there = this.#at(path)?.pyramid
+    return there?.complete ? there : (await this.#open(path, true)).pyramid
+  }
+
+  #at(path: string): ServedPyramid | undefined {
+    return this.list().find(({ pyramid }) => pyramid.path === path)
   }
 
   /**
@@ -121,7 +182,7 @@ export class PyramidRegistry {
    */
   async use<T>(id: string | undefined, work: (served: ServedPyramid) => Promise<T>): Promise<T> {
     const known = this.#find(id)
-    if (known && performance.now() - known.checkedAtMs >= CHECK_EVERY_MS) await this.#check(known)
+    if (known && isDue(known)) await this.#check(known)
     const served = this.#find(id)
     if (served === undefined) {
       throw new NotFoundError(
@@ -143,9 +204,10 @@ export class PyramidRegistry {
     }
   }
 
-  /** Look whether the current pyramid was overwritten, and tell of it. */
-  async checkCurrent(): Promise<void> {
-    if (this.#current) await this.#check(this.#current)
+  /** Look what became of the current pyramid and of those that grow, as often as it makes sense, and tell of it. */
+  async checkDue(): Promise<void> {
+    const watched = this.list().filter(served => served === this.#current || served.pyramid.growth)
+    await Promise.all(watched.filter(isDue).map(served => this.#check(served)))
   }
 
   async close(): Promise<void> {
@@ -167,6 +229,8 @@ export class PyramidRegistry {
     if (known && known.pyramid.path !== pyramid.path) {
       this.#log.warn({ path, instead: known.pyramid.path }, 'two folders hold the same pyramid')
     }
+    // Pages shall have heard of all that a growing one became before they hear of another version.
+    await known?.pyramid.growth?.look().catch(error => this.#log.warn({ path, err: error }, 'growing pyramid not read'))
     return this.#serve(pyramid, stamp ?? '', named || known?.named === true)
   }
 
@@ -187,12 +251,28 @@ export class PyramidRegistry {
     const served = new ServedPyramid(pyramid, stamp, older ? overwrittenVersions(older, pyramid) : [], named)
     const outgoing = new Set([older, replaced].filter(one => one !== undefined))
     const wasCurrent = this.#current !== undefined && outgoing.has(this.#current)
-    for (const { pyramid } of outgoing) this.#served.delete(pyramid.id)
+    for (const old of outgoing) {
+      this.#served.delete(old.pyramid.id)
+      // Before the new version: what pages know then is what it shows.
+      old.changes?.flush()
+    }
+    if (pyramid.growth) this.#follow(served, pyramid.growth, older)
     this.#served.set(pyramid.id, served)
     this.#log.info({ name: pyramid.name, path: pyramid.path, version: pyramid.version }, 'pyramid opened')
     if (wasCurrent) this.#makeCurrent(served)
     for (const old of outgoing) old.retire().catch(error => this.#log.warn({ err: error }, 'pyramid not closed'))
     return served
+  }
+
+  #follow(served: ServedPyramid, growth: Growth, older: ServedPyramid | undefined): void {
+    const { pyramid } = served
+    served.progress = older?.progress
+    served.changes = new TileChanges(pyramid.id, growth, event => {
+      if (this.isCurrent(pyramid)) this.#changes++
+      this.events.emit('tiles', event)
+    })
+    const feed = this.#feeds.get(pyramid.path)
+    if (feed) growth.onWanted = (selection, address) => feed.prioritise(selection, address)
   }
 
   #makeCurrent(served: ServedPyramid): void {
@@ -216,14 +296,20 @@ export class PyramidRegistry {
 
   /** The old version stays where the new one cannot be opened: it may be half written, and the next look is near. */
   async #reopenIfChanged(served: ServedPyramid): Promise<void> {
-    const stamp = await readRootStamp(served.pyramid.path)
-    if (stamp === undefined || stamp === served.stamp) return
+    const { path, growth } = served.pyramid
+    const stamp = await readRootStamp(path)
     let pyramid: Pyramid
     try {
-      pyramid = await this.#openReal(served.pyramid.path)
+      await growth?.look()
+      if (stamp === undefined || stamp === served.stamp) return
+      if (growth && !growth.hasEnded) {
+        // Only the plan was extended.
+        served.stamp = stamp
+        return
+      }
+      pyramid = await this.#openReal(path)
     } catch (error) {
-      if (served.failedStamp !== stamp)
-        this.#log.warn({ path: served.pyramid.path, err: error }, 'changed pyramid not opened')
+      if (served.failedStamp !== stamp) this.#log.warn({ path, err: error }, 'changed pyramid not opened')
       served.failedStamp = stamp
       return
     }
@@ -248,8 +334,21 @@ export class PyramidRegistry {
   }
 }
 
-/** Versions whose tiles no longer exist. Those of a growing pyramid still do: it was added to, not overwritten. */
+async function realFolder(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    throw fromSystemError(error, path)
+  }
+}
+
+function isDue({ checkedAtMs, pyramid }: ServedPyramid): boolean {
+  return performance.now() - checkedAtMs >= (pyramid.growth ? CHECK_GROWTH_EVERY_MS : CHECK_EVERY_MS)
+}
+
+/** Versions whose tiles no longer exist. Those of a pyramid that only grew still do: nothing of it was overwritten. */
 function overwrittenVersions({ pyramid, overwritten }: ServedPyramid, newer: Pyramid): string[] {
-  const gone = pyramid.complete ? [...overwritten, pyramid.version] : overwritten
+  const hasGrown = !pyramid.complete && pyramid.lineage === newer.lineage
+  const gone = hasGrown ? overwritten : [...overwritten, pyramid.version]
   return gone.filter(version => version !== newer.version).slice(-MAX_OVERWRITTEN)
 }

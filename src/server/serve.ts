@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { fromSystemError, SourceUnavailableError, systemCode, UsageError } from '../errors.js'
+import type { BuildFeed } from '../pyramid/build-feed.js'
 import { isLoopbackAddress } from './access.js'
 import { buildApp } from './app.js'
 import { PyramidRegistry } from './registry.js'
@@ -38,6 +39,11 @@ export interface RunningServer {
   readonly url: string
   /** Undefined where none is needed. */
   readonly token: string | undefined
+  /**
+   * Show a pyramid while a build in this process makes it.
+   * @throws {UnsupportedDataError} the build has written no plan yet.
+   */
+  attach(build: BuildFeed): Promise<void>
   /** Answers what is under way, ends event streams, closes pyramids. */
   close(): Promise<void>
 }
@@ -82,7 +88,12 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
   const url = publicUrl(app, config.host)
   config.logger.info({ url, loopback, roots }, 'server listening')
   // A fragment never reaches a server or its log.
-  return { url: token === undefined ? url : `${url}#token=${token}`, token, close: () => app.close() }
+  return {
+    url: token === undefined ? url : `${url}#token=${token}`,
+    token,
+    attach: build => registry.attach(build),
+    close: () => app.close(),
+  }
 }
 
 async function realRoot(root: string): Promise<string> {

@@ -1,5 +1,7 @@
+import type { FeedProgress } from '../pyramid/build-feed.js'
 import { automaticWindow, type ContrastWindow } from '../pyramid/histogram.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
+import type { TileChanges } from './tile-changes.js'
 
 /** What a `v` in a URL is worth. */
 export type Freshness =
@@ -7,7 +9,7 @@ export type Freshness =
   | 'exact'
   /** None was given. */
   | 'unversioned'
-  /** Of a version that this server does not know, or that was still growing. */
+  /** Of a version that this server does not know, or of which there is more by now. */
   | 'other'
   /** Of a pyramid that was overwritten: its tiles no longer exist. */
   | 'gone'
@@ -18,6 +20,10 @@ export class ServedPyramid {
   checkedAtMs = performance.now()
   /** Of a newer root file that could not be opened; tried again at every look, reported once. */
   failedStamp: string | undefined
+  /** How far its build is, where that is known. */
+  progress: FeedProgress | undefined
+  /** Of a growing one. */
+  changes: TileChanges | undefined
   readonly #windows = new Map<number, Promise<ContrastWindow>>()
   #users = 0
   #retired = false
@@ -55,22 +61,31 @@ export class ServedPyramid {
     if (this.#users === 0) await this.pyramid.close()
   }
 
-  /** The automatic contrast of a channel, stored values; computed once. */
+  /** The automatic contrast of a channel, stored values; computed once, or anew each time while the pyramid grows. */
   window(channel: number): Promise<ContrastWindow> {
     const known = this.#windows.get(channel)
     if (known) return known
     const { pyramid } = this
     const window = pyramid.histogram(channel).then(histogram => automaticWindow(histogram, pyramid.sampleType))
+    if (pyramid.growth) return window
     this.#windows.set(channel, window)
     window.catch(() => this.#windows.delete(channel))
     return window
   }
 
-  /** The level count ends every version: with another one, z would mean another scale. */
-  freshness(version: string | undefined): Freshness {
+  /**
+   * What a version in a URL is worth.
+   *
+   * @param current of what is served there: the pyramid's version, or the shard's while it grows.
+   */
+  freshness(version: string | undefined, current: string | undefined): Freshness {
     if (version === undefined) return 'unversioned'
-    if (version === this.pyramid.version) return 'exact'
-    const sameLevels = version.split('.').at(-1) === String(this.pyramid.geometry.levelCount)
-    return sameLevels && !this.overwritten.includes(version) ? 'other' : 'gone'
+    if (version === current) return 'exact'
+    // The level count ends every version: with another one, z would mean another scale.
+    if (version.split('.').at(-1) !== String(this.pyramid.geometry.levelCount)) return 'gone'
+    // A shard's version begins with its pyramid's lineage.
+    const [lineage, shard] = version.split('-')
+    if (shard !== undefined && lineage !== this.pyramid.lineage) return 'gone'
+    return this.overwritten.includes(version) ? 'gone' : 'other'
   }
 }

@@ -36,6 +36,11 @@ export class TileCache {
     return this.#tiles.get(key)
   }
 
+  /** Forget the bytes of a key: they turned out not to be what it names. */
+  delete(key: string): void {
+    this.#tiles.delete(key)
+  }
+
   /**
    * The bytes of a key, computed unless they are kept or on their way.
    *

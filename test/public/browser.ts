@@ -52,8 +52,17 @@ export interface OpenPage {
   readonly errors: string[]
 }
 
-/** Open a URL in a window of its own. */
-export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<OpenPage> {
+/**
+ * Open a URL in a window of its own.
+ *
+ * @param blocked pattern of URLs that the page cannot reach.
+ */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+  blocked?: string,
+): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: { width: 1200, height: 1000 },
     reducedMotion: 'reduce',
@@ -64,6 +73,7 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
   page.on('request', request => opened.requests.push(request.url()))
   page.on('pageerror', error => opened.errors.push(`${error.stack ?? error}`))
   page.on('console', message => message.type() === 'error' && opened.errors.push(message.text()))
+  if (blocked) await page.route(blocked, route => route.abort())
   await page.goto(url)
   await untilReady(page)
   return opened

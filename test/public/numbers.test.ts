@@ -1,9 +1,11 @@
 import t from 'tap'
 import { COLOUR_TABLES } from '../../public/colour-maps.js'
 import { brightness, colourStep, validContrast } from '../../public/contrast.js'
+import { mergeCalls } from '../../public/merge-calls.js'
 import {
   formatArea,
   formatCoordinate,
+  formatDuration,
   formatLength,
   formatNumber,
   formatPixelSize,
@@ -100,6 +102,19 @@ t.test('a scale bar is the longest of 1, 2 or 5 × 10ⁿ that fits', async t => 
   t.equal(plain(barLabel(2000)), '2 mm')
 })
 
+t.test('the time left is told no more exactly than it is known', async t => {
+  const cases = [
+    [0, '0 s'],
+    [3.2, '4 s'],
+    [89, '89 s'],
+    [100, '2 min'],
+    [3600, '60 min'],
+    [7200, '2 h'],
+    [7800, '2 h 10 min'],
+  ] as const
+  for (const [seconds, text] of cases) t.equal(plain(formatDuration(seconds)), text)
+})
+
 t.test('the centre of pixel (0, 0) lies at the origin, and y points down', async t => {
   const geometry = { originUm: { x: 100, y: 200 }, pixelSizeUm: { x: 0.5, y: 0.25 } }
   t.same(mapFromPixel(geometry, 0.5, 0.5), [100, -200])
@@ -114,21 +129,72 @@ t.test('two pyramids cover the same area when they share more than half of the s
   t.ok(isSameArea([0, 0, 100, 100], [10, 10, 20, 20]), 'a part of the plate')
 })
 
+t.test('a change of a shard changes the versions of the tiles above and in it, and of no others', async t => {
+  // Two shards of 8 × 8 tiles side by side: tiles of level 3 are as large as a shard, the tile of level 4 holds both.
+  const levels = [0, 1, 2, 3, 4].map(level => ({
+    level,
+    columns: 16 / 2 ** level,
+    rows: 1,
+    runs: [0, 16 / 2 ** level],
+  }))
+  const [finest, ...others] = levels
+  const shards = { '0/0': 'a', '0/1': 'b' }
+  const coverage = new TileCoverage({ version: 'v', plan: 3, levels: [{ ...finest!, shards }, ...others] }, 256)
+  const row = 0
+  const versions = (): (string | undefined)[] =>
+    [0, 1, 2, 3].flatMap(level => [0, 8 / 2 ** level].map(column => coverage.version({ level, column, row })))
+  t.same(versions(), ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b'])
+  const whole = coverage.version({ level: 4, column: 0, row })
+  coverage.setShardVersion({ level: 0, row, column: 1, version: 'c' })
+  t.same(versions(), ['a', 'c', 'a', 'c', 'a', 'c', 'a', 'c'])
+  t.equal(coverage.version({ level: 4, column: 0, row }), 'c')
+  t.not(whole, 'c')
+  coverage.setShardVersion({ level: 4, row, column: 0, version: 'd' })
+  coverage.read({ version: 'v', plan: 4, levels: [{ ...finest!, shards: { '0/0': 'a', '0/1': 'c' } }, ...others] })
+  t.equal(
+    coverage.version({ level: 4, column: 0, row }),
+    'c',
+    'its own shard was written, and nothing below it changed',
+  )
+  t.equal(coverage.plan, 4)
+  const nothing = new TileCoverage({ version: 'v', plan: 1, levels }, 256)
+  t.same(
+    [0, 3, 4].map(level => nothing.version({ level, column: 0, row })),
+    [undefined, undefined, undefined],
+  )
+})
+
+t.test('of a burst of calls the first is done at once and the rest once, never two at a time', async t => {
+  const runs: (() => void)[] = []
+  const call = mergeCalls(() => new Promise<void>(resolve => runs.push(resolve)), 1)
+  const turn = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 20))
+  call()
+  t.equal(runs.length, 1)
+  for (let i = 0; i < 5; i++) call()
+  await turn()
+  t.equal(runs.length, 1, 'the first is not done yet')
+  runs[0]?.()
+  await turn()
+  t.equal(runs.length, 2)
+  runs[1]?.()
+  await turn()
+  t.equal(runs.length, 2, 'nothing was called for meanwhile')
+  call()
+  t.equal(runs.length, 3)
+  runs[2]?.()
+})
+
 t.test('coverage runs say which tiles hold samples', async t => {
-  const coverage = new TileCoverage({
-    version: 'v',
-    levels: [{ level: 1, columns: 3, rows: 2, runs: [0, 1, 2, 2, 1] }],
-  })
+  const runs = [0, 1, 2, 2, 1]
+  const coverage = new TileCoverage({ version: 'v', levels: [{ level: 1, columns: 3, rows: 2, runs }] }, 256)
   const present = [0, 1].map(row => [0, 1, 2].map(column => coverage.has({ level: 1, column, row })))
   t.same(present, [
     [true, false, false],
     [true, true, false],
   ])
   t.equal(coverage.firstGroup, undefined, 'level 0 has no tiles')
-  const plate = new TileCoverage({
-    version: 'v',
-    levels: [{ level: 0, columns: 5, rows: 3, runs: [1, 1, 2, 1, 2, 1, 1, 1, 5] }],
-  })
+  const groups = [1, 1, 2, 1, 2, 1, 1, 1, 5]
+  const plate = new TileCoverage({ version: 'v', levels: [{ level: 0, columns: 5, rows: 3, runs: groups }] }, 256)
   t.same(plate.firstGroup, { x0: 1, y0: 0, x1: 3, y1: 2 }, 'tiles may touch at a corner')
   t.notOk(coverage.has({ level: 1, column: 3, row: 0 }), 'outside the grid')
   t.notOk(coverage.has({ level: 0, column: 0, row: 0 }), 'a level without tiles')

@@ -1,13 +1,10 @@
 import { createServer, request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { COLOUR_TABLES } from '../../public/colour-maps.js'
-import { brightness, type Contrast, colourStep } from '../../public/contrast.js'
 import { formatCoordinate, formatSample } from '../../public/number-format.js'
-import type { Rect } from '../../src/plane.js'
-import { buildPyramid } from '../../src/pyramid/build-pyramid.js'
+import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
@@ -15,24 +12,23 @@ import { type RunningServer, startServer } from '../../src/server/serve.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, type Screen, untilReady } from './browser.js'
-
-/** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */
-const PICTURE_TOP = 44
-const FREE = { x0: 60, y0: 230, x1: 740, y1: 790 }
-const VOID = [0x1c, 0x1e, 0x21]
-const EDGE = [0x6f, 0x76, 0x80]
-/**
- * Screen pixels whose centre is this near to a border between samples, in samples, may fall on either side: graphics
- * hardware places the corners of a tile to a sixteenth of a screen pixel.
- */
-const BORDER = 0.1
-
-/** What is seen: level-0 pixels of the picture's corners, and the level that is drawn. */
-interface ViewOfPicture extends Rect {
-  readonly umPerPx: number
-  readonly level: number
-}
+import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import {
+  comparePicture,
+  contrastOf,
+  differs,
+  EDGE,
+  FREE,
+  grey,
+  levelRect,
+  PICTURE_TOP,
+  readSamples,
+  setContrast,
+  tileRequests,
+  truthOf,
+  VOID,
+  viewOf,
+} from './picture-truth.js'
 
 const folder = t.testdir({})
 const plate = ['well_A1', 'well_A2', 'well_B1'].map(
@@ -63,113 +59,6 @@ async function buildPlate(name: string, series = plate): Promise<string> {
   for (const source of sources) await source.close()
   return output
 }
-
-type Sampler = (x: number, y: number) => number | undefined
-
-/**
- * Samples of a level as the pyramid holds them, read without the server; `undefined` where no frame lies.
- *
- * @param area in pixels of the level; what lies outside is unknown.
- */
-async function readSamples(pyramid: Pyramid, level: number, area: Rect): Promise<Sampler> {
-  const plane = { channel: 0, zPlane: 0, timePoint: 0 }
-  const coverage = pyramid.coverage(plane)
-  const { tileSize } = pyramid.geometry
-  const tileOf = (pixel: number): number => Math.floor(pixel / tileSize)
-  const tiles = new Map<string, { samples: ArrayLike<number>; mask: Uint8Array | undefined }>()
-  for (let row = tileOf(area.y0); row <= tileOf(area.y1); row++) {
-    for (let column = tileOf(area.x0); column <= tileOf(area.x1); column++) {
-      const address = { level, column, row }
-      const tile = row >= 0 && column >= 0 && coverage.hasTile(address) && (await pyramid.readTile(plane, address))
-      if (tile) tiles.set(`${column},${row}`, { samples: tile.samples, mask: coverage.tileMask(address) })
-    }
-  }
-  return (x, y) => {
-    const tile = tiles.get(`${tileOf(x)},${tileOf(y)}`)
-    const index = (y - tileOf(y) * tileSize) * tileSize + (x - tileOf(x) * tileSize)
-    return tile && (!tile.mask || tile.mask[index]) ? tile.samples[index] : undefined
-  }
-}
-
-async function viewOf(page: Page): Promise<ViewOfPicture> {
-  return page.evaluate(() => (window as unknown as { tilestage: { view: ViewOfPicture } }).tilestage.view)
-}
-
-/** The level's sample under the centre of a screen pixel of the picture; `undefined` too near to a border to tell. */
-function sampleUnder(view: ViewOfPicture, pixelSizeUm: { x: number; y: number }, column: number, row: number) {
-  const x = (view.x0 + ((column + 0.5) * view.umPerPx) / pixelSizeUm.x) / 2 ** view.level
-  const y = (view.y0 + ((row + 0.5) * view.umPerPx) / pixelSizeUm.y) / 2 ** view.level
-  const nearBorder = [x, y].some(value => Math.abs(value - Math.round(value)) < BORDER)
-  return nearBorder ? undefined : { x: Math.floor(x), y: Math.floor(y) }
-}
-
-function differs(
-  screen: Screen,
-  column: number,
-  row: number,
-  [red = 0, green = 0, blue = 0]: readonly number[],
-): boolean {
-  const at = 3 * ((row + PICTURE_TOP) * screen.width + column)
-  const parts = [red, green, blue]
-  return parts.some((part, i) => Math.abs((screen.rgb[at + i] as number) - part) > 1)
-}
-
-/** What is seen, in pixels of the level that is drawn. */
-function levelRect({ x0, y0, x1, y1, level }: ViewOfPicture): Rect {
-  return { x0: x0 / 2 ** level, y0: y0 / 2 ** level, x1: x1 / 2 ** level, y1: y1 / 2 ** level }
-}
-
-/** Compare the free part of the picture with what the samples say, pixel by pixel. */
-async function comparePicture(t: Test, page: Page, pyramid: Pyramid, contrast: Contrast, what: string) {
-  await untilReady(page)
-  const view = await viewOf(page)
-  const screen = await readScreen(page)
-  const table = COLOUR_TABLES[contrast.map]
-  const sample = await readSamples(pyramid, view.level, levelRect(view))
-  const counts = { covered: 0, uncovered: 0, wrong: 0 }
-  let first = ''
-  for (let row = FREE.y0; row < FREE.y1; row += 5) {
-    for (let column = FREE.x0; column < FREE.x1; column++) {
-      const at = sampleUnder(view, pyramid.geometry.pixelSizeUm, column, row)
-      if (!at) continue
-      const value = sample(at.x, at.y)
-      let wrong: boolean
-      if (value === undefined) {
-        counts.uncovered++
-        wrong = differs(screen, column, row, VOID) && differs(screen, column, row, EDGE)
-      } else {
-        counts.covered++
-        const step = 4 * colourStep(brightness(value, contrast), contrast.inverted)
-        wrong = differs(screen, column, row, [...table.subarray(step, step + 3)])
-      }
-      if (wrong && counts.wrong++ === 0) {
-        const shown = [...screen.rgb.subarray(3 * ((row + PICTURE_TOP) * screen.width + column)).subarray(0, 3)]
-        first = `sample ${at.x}, ${at.y} = ${value} is shown as ${shown}`
-      }
-    }
-  }
-  t.equal(counts.wrong, 0, `${what}: ${counts.covered} covered and ${counts.uncovered} uncovered pixels ${first}`)
-  return counts
-}
-
-async function setContrast(page: Page, contrast: Contrast): Promise<void> {
-  await page.selectOption('#colour-map', contrast.map)
-  const pressed = (await page.getAttribute('.invert', 'aria-pressed')) === 'true'
-  if (pressed !== contrast.inverted) await page.click('.invert')
-  for (const name of ['black', 'white', 'gamma', 'black'] as const) {
-    await page.fill(`input[name=${name}]`, `${contrast[name]}`)
-    await page.press(`input[name=${name}]`, 'Enter')
-  }
-}
-
-const tileRequests = ({ requests }: OpenPage): string[] => requests.filter(url => url.includes('/tiles/'))
-const grey = (black: number, white: number, gamma = 1): Contrast => ({
-  black,
-  white,
-  gamma,
-  map: 'grey',
-  inverted: false,
-})
 
 let browser: Browser
 let assetsFolder: string
@@ -222,7 +111,7 @@ t.test('every pixel of the picture is its sample through the chosen window, and 
   const opened = await open(t, await serve(t, [platePath]))
   const { page } = opened
   const pyramid = await openTruth(t, platePath)
-  const fitted = await comparePicture(t, page, pyramid, await contrastOf(page), 'automatic contrast, fitted')
+  const fitted = await comparePicture(t, page, truthOf(pyramid), await contrastOf(page), 'automatic contrast, fitted')
   t.ok(fitted.covered > 40_000)
 
   await page.keyboard.press('1')
@@ -242,7 +131,7 @@ t.test('every pixel of the picture is its sample through the chosen window, and 
     await comparePicture(
       t,
       page,
-      pyramid,
+      truthOf(pyramid),
       contrast,
       `${black} to ${white}, gamma ${gamma}, ${map}${inverted ? ', inverted' : ''}`,
     )
@@ -251,10 +140,10 @@ t.test('every pixel of the picture is its sample through the chosen window, and 
 
   await setContrast(page, grey(150, 160))
   for (let i = 0; i < 5; i++) await page.keyboard.press('+')
-  await comparePicture(t, page, pyramid, grey(150, 160), 'magnified')
+  await comparePicture(t, page, truthOf(pyramid), grey(150, 160), 'magnified')
   await page.keyboard.press('0')
   for (let i = 0; i < 2; i++) await page.keyboard.press('-')
-  const small = await comparePicture(t, page, pyramid, grey(150, 160), 'from a coarser level')
+  const small = await comparePicture(t, page, truthOf(pyramid), grey(150, 160), 'from a coarser level')
   t.ok(small.uncovered > 5000, 'the border of the well is in view')
   const screen = await readScreen(page)
   const row = Array.from({ length: 700 }, (_, x) => x + FREE.x0)
@@ -274,9 +163,9 @@ t.test('floating-point samples below zero are drawn and read out as they are', a
   const path = await buildFrom([source], 'floats')
   const { page, errors } = await open(t, await serve(t, [path]))
   const pyramid = await openTruth(t, path)
-  await comparePicture(t, page, pyramid, await contrastOf(page), 'automatic contrast')
+  await comparePicture(t, page, truthOf(pyramid), await contrastOf(page), 'automatic contrast')
   await setContrast(page, grey(-0.5, 0.25))
-  await comparePicture(t, page, pyramid, grey(-0.5, 0.25), 'around zero')
+  await comparePicture(t, page, truthOf(pyramid), grey(-0.5, 0.25), 'around zero')
   const view = await viewOf(page)
   const [x, y] = [view.x0 + 303.5 * view.umPerPx, view.y0 + 405.5 * view.umPerPx].map(Math.floor)
   await page.mouse.move(303.5, 405.5 + PICTURE_TOP)
@@ -335,7 +224,7 @@ t.test('an open page follows set_tile_source without a reload, and says so', asy
     await page.textContent('#notice'),
     /Now showing other_well\. Different stage area: fitted, contrast automatic\./,
   )
-  await comparePicture(t, page, await openTruth(t, wellPath), await contrastOf(page), 'the other pyramid')
+  await comparePicture(t, page, truthOf(await openTruth(t, wellPath)), await contrastOf(page), 'the other pyramid')
 
   t.equal((await swapTo(join(folder, 'nowhere'))).status, 404)
   await page.waitForSelector('#notice:has-text("Swap refused")')
@@ -348,7 +237,7 @@ t.test('an open page follows set_tile_source without a reload, and says so', asy
   await untilReady(page)
   t.match(await page.textContent('#notice'), /Same stage area: view and contrast kept\./)
   t.equal((await viewOf(page)).umPerPx, before.umPerPx)
-  await comparePicture(t, page, await openTruth(t, platePath), grey(150, 400), 'view and contrast kept')
+  await comparePicture(t, page, truthOf(await openTruth(t, platePath)), grey(150, 400), 'view and contrast kept')
 
   await page.click('#notice :text("Go back")')
   await page.waitForSelector('#chooser b:text-is("other_well")')
@@ -372,7 +261,7 @@ t.test('a pyramid that is built anew under an open page is shown anew', async t 
   const pyramid = await openTruth(t, path)
   t.not(pyramid.version, version)
   await page.waitForResponse(reply => reply.url().includes(`/tiles/`) && reply.url().includes(pyramid.version))
-  await comparePicture(t, page, pyramid, contrast, 'the new samples, contrast kept')
+  await comparePicture(t, page, truthOf(pyramid), contrast, 'the new samples, contrast kept')
   t.same(errors, [])
 })
 
@@ -469,7 +358,7 @@ t.test('below a path prefix everything stays there, and no other host is asked',
   const { port } = proxy.address() as { port: number }
   const { page, requests, errors } = await open(t, `http://127.0.0.1:${port}${prefix}/`)
   await page.waitForSelector('#connection[data-state=live]')
-  await comparePicture(t, page, await openTruth(t, platePath), await contrastOf(page), 'below a prefix')
+  await comparePicture(t, page, truthOf(await openTruth(t, platePath)), await contrastOf(page), 'below a prefix')
   const outside = requests.filter(
     url => !url.startsWith(`http://127.0.0.1:${port}${prefix}/`) && !url.startsWith('data:'),
   )
@@ -509,13 +398,6 @@ t.test('a server without a pyramid says what to do, and the page opens the first
   await fetch(`${url}set_tile_source?tile_dir=${encodeURIComponent(platePath)}`, { redirect: 'manual' })
   await page.waitForSelector('#chooser b:text-is("plate")')
   await untilReady(page)
-  await comparePicture(t, page, await openTruth(t, platePath), await contrastOf(page), 'the first pyramid')
+  await comparePicture(t, page, truthOf(await openTruth(t, platePath)), await contrastOf(page), 'the first pyramid')
   t.same(errors, [])
 })
-
-/** Window and gamma as the panel shows them, in grey. */
-async function contrastOf(page: Page): Promise<Contrast> {
-  const levels = ['black', 'white'].map(name => page.getAttribute(`.handle.${name}`, 'aria-valuenow'))
-  const [black, white] = (await Promise.all(levels)).map(Number)
-  return grey(black as number, white as number)
-}

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { createReferenceKernels } from '../../src/kernels/reference.js'
 import { commonSampleType, type Rect, rectAtLevel } from '../../src/plane.js'
 import { Blender, featherWeights, pymeWeights } from '../../src/pyramid/blend.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
@@ -144,12 +145,11 @@ t.test('a coarse pixel is covered exactly where one of its four children is', as
 })
 
 t.test('feather weights rise over a quarter of the edge, at most 100 px, and are never zero', async t => {
-  t.same([...featherWeights(8)], [1 / 3, 2 / 3, 1, 1, 1, 1, 2 / 3, 1 / 3])
-  t.same([...featherWeights(3)], [1, 1, 1])
-  const wide = featherWeights(2048)
-  t.equal(wide[0], 1 / 101)
-  t.equal(wide[100], 1)
-  t.equal(wide[2047], 1 / 101)
+  t.same([...featherWeights(8).weights], [1, 2, 3, 3, 3, 3, 2, 1])
+  t.equal(featherWeights(8).ramp, 3, 'whole numbers: the weight times the length of the ramp')
+  t.same([...featherWeights(3).weights], [1, 1, 1])
+  const { weights, ramp } = featherWeights(2048)
+  t.same([weights[0], weights[100], weights[2047], ramp], [1, 101, 1, 101])
 })
 
 t.test("PYME's weights are the ones that it used", async t => {
@@ -168,7 +168,10 @@ t.test('a NaN sample is dark in an integer pyramid, whether one frame or several
     return { plane, x, y: 0, dark: 10, gain: undefined }
   }
   const canvas = { width: 6, height: 1, sampleType: 'uint16' as const, samples: new Uint16Array(6) }
-  new Blender('feather', 10).blendInto(canvas, { x0: 0, y0: 0, x1: 6, y1: 1 }, [frame(0), frame(2)])
+  new Blender('feather', 10, createReferenceKernels()).blendInto(canvas, { x0: 0, y0: 0, x1: 6, y1: 1 }, [
+    frame(0),
+    frame(2),
+  ])
   t.same([...canvas.samples], [10, 10, 10, 10, 10, 10])
 })
 

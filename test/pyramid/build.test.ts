@@ -16,9 +16,9 @@ import {
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
+import { type BuildReport, type BuildRequest, buildPyramid } from '../../src/engine/build-pyramid.js'
 import { CorruptDataError, UnsupportedDataError } from '../../src/errors.js'
 import { bytesOfSamples, type Rect, SAMPLE_TYPES } from '../../src/plane.js'
-import { type BuildReport, type BuildRequest, buildPyramid } from '../../src/pyramid/build-pyramid.js'
 import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { gridOf } from '../../src/pyramid/mosaic-geometry.js'
 import { checksumOf, openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
@@ -496,7 +496,7 @@ t.test('the same build again does nothing; another one needs --overwrite, keeps 
   t.same(hashes(output), before)
   await t.rejects(
     build([source], output, { blend: 'last' }),
-    /already holds a pyramid of other series or settings; .* --overwrite/,
+    /already holds a pyramid of other settings \(blend: feather there, last asked for\); .* --overwrite/,
   )
   t.same(hashes(output), before)
 

@@ -53,6 +53,7 @@ export function syntheticSource(options: SyntheticOptions): FrameSource & { read
         channel,
         zPlane,
         timePoint: 0,
+        stamp: String(index),
       }),
     ),
   }

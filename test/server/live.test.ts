@@ -406,31 +406,6 @@ t.test('a folder that becomes a link while it is opened is refused: the link cou
   t.match((await ask(server, '/current')).json(), { current: null })
 })
 
-t.test('a growing pyramid is not kept by browsers, and its version is not gone once it is complete', async t => {
-  const folder = await folders(t, ['a'])
-  const root = join(folder, 'a', 'zarr.json')
-  await writeFile(root, '1')
-  const versions = [
-    memoryPyramid(join(folder, 'a'), undefined, { id: 'a', complete: false, version: 'aaaaaaaa.2' }),
-    memoryPyramid(join(folder, 'a'), undefined, { id: 'a', complete: true, version: 'bbbbbbbb.2' }),
-  ]
-  const [growing] = versions
-  const server = await startTestApp(t, {
-    pyramids: [join(folder, 'a')],
-    open: async () => versions.shift() ?? growing,
-  })
-  const tile = (version: string) => server.app.inject(`/pyramids/a/tiles/1/0/0.bin?v=${version}`)
-  t.match((await tile('aaaaaaaa.2')).headers, { 'cache-control': 'no-store' })
-  await writeFile(root, '22')
-  await delay(NEXT_LOOK_MS)
-  t.match((await tile('bbbbbbbb.2')).headers, { 'cache-control': /immutable/ })
-  t.match(
-    [(await tile('aaaaaaaa.2')).statusCode, (await tile('aaaaaaaa.2')).headers['cache-control']],
-    [200, 'no-store'],
-  )
-  t.ok(growing.closed)
-})
-
 t.test('old sources stay open for those who hold their URLs, sixteen of them, and never one that is read', async t => {
   const names = Array.from({ length: 20 }, (_, i) => `p${i}`)
   const folder = await folders(t, ['named', ...names])

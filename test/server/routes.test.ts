@@ -172,6 +172,7 @@ t.test('what there is to know of a pyramid', async t => {
   t.same((await app.inject('/current')).json(), {
     current: { id, name: info.name, version },
     revision: 1,
+    changes: 0,
     refused: null,
   })
   const histogram = (await app.inject(`/pyramids/${id}/histogram?bins=100`)).json()
@@ -635,7 +636,7 @@ t.test('without a pyramid the page is there and the tiles are not', async t => {
   t.testdir({ page: PAGE_FILES })
   const { app } = await startTestApp(t)
   t.equal((await app.inject('/')).statusCode, 200)
-  t.same((await app.inject('/current')).json(), { current: null, revision: 0, refused: null })
+  t.same((await app.inject('/current')).json(), { current: null, revision: 0, changes: 0, refused: null })
   t.same((await app.inject('/pyramids')).json(), { pyramids: [] })
   for (const url of ['/tiles/0/0/0.png', '/get_tile?layer=0&x=0&y=0']) {
     t.match((await app.inject(url)).json(), { code: 'NOT_FOUND', message: /No pyramid is shown yet/ })

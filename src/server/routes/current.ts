@@ -17,8 +17,11 @@ export function registerCurrentRoutes(
   policy: AccessPolicy,
   roots: readonly string[],
 ): void {
-  app.get('/current', (_request, reply) => {
-    reply.header('cache-control', 'no-store').send({ ...registry.state, refused: registry.refusal ?? null })
+  app.get('/current', async (_request, reply) => {
+    // For pages that cannot listen, this is the only question.
+    await registry.checkDue()
+    reply.header('cache-control', 'no-store')
+    return { ...registry.state, refused: registry.refusal ?? null }
   })
 
   app.route<{ Querystring: Parameters; Body: Parameters | undefined }>({

@@ -5,6 +5,7 @@ import type { Pyramid } from '../../pyramid/pyramid.js'
 import { clientSignal } from '../client-signal.js'
 import { formOrQuery } from '../form-body.js'
 import { type Parameters, readNumber, requireInteger } from '../parameters.js'
+import { readCoveredTile, tileVersionOf } from '../read-covered-tile.js'
 import type { PyramidRegistry } from '../registry.js'
 import type { TileCache } from '../tile-cache.js'
 import { encodeGreyPng, shadePymeTile } from '../tile-renderer.js'
@@ -30,12 +31,18 @@ export function registerPymeRoutes(app: FastifyInstance, registry: PyramidRegist
         }
         const window = readWindow(parameters)
         const isThere = isInGrid(pyramid.geometry, address) && pyramid.coverage(SELECTION).hasTile(address)
-        const key = isThere ? tileKey(pyramid, address, window) : `black/${pyramid.geometry.tileSize}`
+        const version = isThere ? tileVersionOf(pyramid, SELECTION, address) : undefined
+        if (isThere && version === undefined) pyramid.growth?.onWanted(SELECTION, address)
+        const key =
+          version === undefined ? `black/${pyramid.geometry.tileSize}` : tileKey(pyramid, version, address, window)
         const draw = (signal: AbortSignal): Promise<Buffer> =>
-          isThere ? drawTile(pyramid, address, window, signal) : drawBlack(pyramid.geometry.tileSize)
+          version === undefined ? drawBlack(pyramid.geometry.tileSize) : drawTile(pyramid, address, window, signal)
         // The address says nothing of the pyramid, so nobody may keep what it leads to.
         reply.headers({ 'content-type': 'image/png', 'cache-control': 'no-store' })
-        return cache.get(key) ?? cache.getOrCompute(key, draw, clientSignal(reply))
+        const bytes = cache.get(key) ?? (await cache.getOrCompute(key, draw, clientSignal(reply)))
+        // More was built while it was read: the key does not name these bytes.
+        if (version !== undefined && tileVersionOf(pyramid, SELECTION, address) !== version) cache.delete(key)
+        return bytes
       }),
   })
 }
@@ -51,7 +58,12 @@ function readWindow(parameters: Parameters): Window | undefined {
   throw new UsageError(`vmax is ${max} and must be above vmin, which is ${min}.`)
 }
 
-function tileKey({ id, version }: Pyramid, { level, column, row }: TileAddress, window: Window | undefined): string {
+function tileKey(
+  { id }: Pyramid,
+  version: string,
+  { level, column, row }: TileAddress,
+  window: Window | undefined,
+): string {
   return `${id}.${version}/${level}.${column}.${row}/pyme ${window ? `${window.min},${window.max}` : ''}`
 }
 
@@ -62,10 +74,10 @@ async function drawTile(
   signal: AbortSignal,
 ): Promise<Buffer> {
   const { tileSize } = pyramid.geometry
-  const plane = await pyramid.readTile(SELECTION, address, { signal })
-  if (!plane) return drawBlack(tileSize)
-  const mask = pyramid.coverage(SELECTION).tileMask(address)
-  return encodeGreyPng({ grey: shadePymeTile(plane, mask, pyramid.pedestal, window), alpha: undefined }, tileSize)
+  const tile = await readCoveredTile(pyramid, SELECTION, address, signal)
+  if (!tile) return drawBlack(tileSize)
+  const grey = shadePymeTile(tile.plane, tile.mask, pyramid.pedestal, window)
+  return encodeGreyPng({ grey, alpha: undefined }, tileSize)
 }
 
 function drawBlack(edge: number): Promise<Buffer> {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Rect, unite } from '../../plane.js'
+import type { FeedProgress } from '../../pyramid/build-feed.js'
 import { coarsen } from '../../pyramid/histogram.js'
 import { gridOf } from '../../pyramid/mosaic-geometry.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
@@ -18,7 +19,7 @@ interface PyramidRoute {
 /** What there is to know of the open pyramids. The answers change with the pyramid and are asked for once a page. */
 export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidRegistry): void {
   app.get('/pyramids', (_request, reply) => {
-    const pyramids = registry.list().map(pyramid => ({
+    const pyramids = registry.list().map(({ pyramid }) => ({
       id: pyramid.id,
       name: pyramid.name,
       version: pyramid.version,
@@ -40,14 +41,17 @@ export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidReg
 
   app.get<PyramidRoute>('/pyramids/:id/coverage', (request, reply) =>
     registry.use(request.params.id, async ({ pyramid }) => {
-      const coverage = pyramid.coverage(readSelection(request.query, pyramid))
+      const selection = readSelection(request.query, pyramid)
+      const coverage = pyramid.coverage(selection)
+      const versions = pyramid.growth?.shardVersions(selection)
       const levels = Array.from({ length: pyramid.geometry.levelCount }, (_, level) => ({
         level,
         ...gridOf(pyramid.geometry, level),
         runs: coverage.tileRuns(level),
+        ...(versions && { shards: Object.fromEntries(versions[level]) }),
       }))
       reply.header('cache-control', 'no-store')
-      return { version: pyramid.version, levels }
+      return { version: pyramid.version, ...(pyramid.growth && { plan: pyramid.growth.plan }), levels }
     }),
   )
 
@@ -93,6 +97,16 @@ async function describePyramid(served: ServedPyramid, current: boolean): Promise
     covered: coveredBox(pyramid) ?? null,
     wells: pyramid.wells.map(({ name, rect, frames }) => ({ name, ...rect, frames })),
     frames: pyramid.frames ?? null,
+    growth: pyramid.growth ? { plan: pyramid.growth.plan, ...describeProgress(served.progress) } : null,
+  }
+}
+
+/** Null where nothing is known of the builder: it may be another process, or have stopped. */
+function describeProgress(progress: FeedProgress | undefined): Record<keyof FeedProgress, number | null> {
+  return {
+    framesDone: progress?.framesDone ?? null,
+    framesTotal: progress?.framesTotal ?? null,
+    secondsLeft: progress?.secondsLeft ?? null,
   }
 }
 

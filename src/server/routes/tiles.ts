@@ -1,14 +1,15 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotFoundError, UsageError } from '../../errors.js'
-import { bytesOfSamples, type Plane } from '../../plane.js'
+import { bytesOfSamples } from '../../plane.js'
 import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
-import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import type { CoveredTile, MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
 import { clientSignal } from '../client-signal.js'
 import { matchesEtag } from '../etag.js'
 import { type Parameters, quote, readNumber, readSelection, readText } from '../parameters.js'
+import { readCoveredTile, tileVersionOf } from '../read-covered-tile.js'
 import type { PyramidRegistry } from '../registry.js'
 import { RequestRefusal } from '../request-refusal.js'
-import type { ServedPyramid } from '../served-pyramid.js'
+import type { Freshness, ServedPyramid } from '../served-pyramid.js'
 import type { TileCache } from '../tile-cache.js'
 import { encodeGreyPng, type GreyView, shadeTile } from '../tile-renderer.js'
 
@@ -17,6 +18,9 @@ const ENCODING_VERSION = 1
 
 const MIN_GAMMA = 0.01
 const MAX_GAMMA = 100
+
+/** Stands for a tile of a growing pyramid of which there is nothing yet. */
+const NOT_BUILT = Buffer.alloc(0)
 
 interface TileRoute {
   readonly Params: { readonly id?: string; readonly z: string; readonly x: string; readonly file: string }
@@ -38,30 +42,52 @@ export function registerTileRoutes(app: FastifyInstance, registry: PyramidRegist
     const { address, extension } = parseTilePath(params, pyramid)
     const selection = readSelection(query, pyramid)
     const view = extension === 'png' ? await readView(query, served, selection.channel) : undefined
-    const key = tileKey(pyramid, selection, address, view)
+    const version = tileVersionOf(pyramid, selection, address)
+    const isPlanned = pyramid.coverage(selection).hasTile(address)
+    const key = tileKey(pyramid, version, selection, address, view)
     const etag = `"${ENCODING_VERSION}.${key}"`
-    setCaching(reply, served, readText(query, 'v'), etag)
+    const freshness = freshnessOf(served, readText(query, 'v'), version)
+    // What the automatic contrast of a growing pyramid gives is not named by a version.
+    const isNamed = !pyramid.growth || (isPlanned && view?.isAutomatic !== true)
+    setCaching(reply, isNamed ? freshness : 'other', etag)
     if (reply.hasHeader('etag') && matchesEtag(headers['if-none-match'], etag)) {
       reply.code(304)
       return null
     }
-    reply.header('content-type', view ? 'image/png' : 'application/octet-stream')
-    const kept = cache.get(key)
-    if (kept) return kept
     const signal = clientSignal(reply)
-    if (!pyramid.coverage(selection).hasTile(address)) {
+    const nothing = (): Promise<Buffer> | null => {
       if (view) return emptyTile(cache, pyramid.geometry.tileSize, signal)
       reply.code(204).removeHeader('etag').removeHeader('content-type')
       return null
     }
-    return cache.getOrCompute(
-      key,
-      async computing => {
-        const tile = await readCoveredTile(pyramid, selection, address, computing)
-        return view ? encodeGreyPng(shadeTile(tile.plane, tile.mask, view), pyramid.geometry.tileSize) : packTile(tile)
-      },
-      signal,
-    )
+    reply.header('content-type', view ? 'image/png' : 'application/octet-stream')
+    if (!isPlanned) return nothing()
+    if (version === undefined) {
+      pyramid.growth?.onWanted(selection, address)
+      setCaching(reply, 'other', etag)
+      return nothing()
+    }
+    const bytes =
+      cache.get(key) ??
+      (await cache.getOrCompute(
+        key,
+        async computing => {
+          const tile = await readCoveredTile(pyramid, selection, address, computing)
+          if (!tile) return NOT_BUILT
+          return view
+            ? encodeGreyPng(shadeTile(tile.plane, tile.mask, view), pyramid.geometry.tileSize)
+            : packTile(tile)
+        },
+        signal,
+      ))
+    if (tileVersionOf(pyramid, selection, address) !== version) {
+      // More was built while it was read: the key does not name these bytes, and nobody shall keep them.
+      cache.delete(key)
+      setCaching(reply, 'other', etag)
+    }
+    if (bytes !== NOT_BUILT) return bytes
+    setCaching(reply, 'other', etag)
+    return nothing()
   }
 
   app.get<TileRoute>('/pyramids/:id/tiles/:z/:x/:file', answer)
@@ -93,20 +119,25 @@ function splitOnce(file: string): [string, string] {
 }
 
 /** Black, white and gamma of the URL; what is not given comes from the automatic contrast of the channel. */
-async function readView(query: Parameters, served: ServedPyramid, channel: number): Promise<GreyView> {
+async function readView(
+  query: Parameters,
+  served: ServedPyramid,
+  channel: number,
+): Promise<GreyView & { readonly isAutomatic: boolean }> {
   const black = readNumber(query, 'min')
   const white = readNumber(query, 'max')
   const gamma = readNumber(query, 'gamma', { min: MIN_GAMMA, max: MAX_GAMMA }) ?? 1
   const automatic = black === undefined || white === undefined ? await served.window(channel) : undefined
   const min = black ?? automatic?.black ?? 0
   const max = white ?? automatic?.white ?? 1
-  if (max > min) return { min, max, gamma }
+  if (max > min) return { min, max, gamma, isAutomatic: automatic !== undefined }
   throw new UsageError(`max is ${max} and must be above min, which is ${min}.`)
 }
 
 /** Names the bytes of a tile exactly: what it is of, which version, where, and how it is shown. */
 function tileKey(
-  { id, version }: Pyramid,
+  { id }: Pyramid,
+  version: string | undefined,
   { channel, zPlane, timePoint }: MosaicSelection,
   { level, column, row }: TileAddress,
   view: GreyView | undefined,
@@ -115,39 +146,20 @@ function tileKey(
   return `${id}.${version}/${channel}.${zPlane}.${timePoint}/${level}.${column}.${row}/${shown}`
 }
 
-/**
- * Cache headers by what the `v` of the URL is worth.
- * @throws {RequestRefusal} it names a pyramid that was overwritten.
- */
-function setCaching(reply: FastifyReply, served: ServedPyramid, version: string | undefined, etag: string): void {
-  const freshness = served.freshness(version)
-  if (freshness === 'gone') {
-    throw new RequestRefusal('GONE', `This version of ${served.pyramid.name} was overwritten; ask for its new version.`)
-  }
+/** @throws {RequestRefusal} the version is of a pyramid that was overwritten. */
+function freshnessOf(served: ServedPyramid, asked: string | undefined, current: string | undefined): Freshness {
+  const freshness = served.freshness(asked, current)
+  if (freshness !== 'gone') return freshness
+  throw new RequestRefusal('GONE', `This version of ${served.pyramid.name} was overwritten; ask for its new version.`)
+}
+
+/** Cache headers by what the `v` of the URL is worth. */
+function setCaching(reply: FastifyReply, freshness: Freshness, etag: string): void {
   // Of a first try, whose pyramid was overwritten.
   reply.removeHeader('etag')
-  // Tiles of a growing pyramid still appear under the same version.
-  if (freshness === 'other' || !served.pyramid.complete) reply.header('cache-control', 'no-store')
-  else if (freshness === 'exact') {
-    reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
-  } else reply.header('cache-control', 'no-cache').header('etag', etag)
-}
-
-interface CoveredTile {
-  readonly plane: Plane
-  /** One byte a sample, 1 = covered; undefined where all of the tile is. */
-  readonly mask: Uint8Array | undefined
-}
-
-async function readCoveredTile(
-  pyramid: Pyramid,
-  selection: MosaicSelection,
-  address: TileAddress,
-  signal: AbortSignal,
-): Promise<CoveredTile> {
-  const plane = await pyramid.readTile(selection, address, { signal })
-  if (plane) return { plane, mask: pyramid.coverage(selection).tileMask(address) }
-  throw new RangeError(`${pyramid.path}: coverage names tile ${Object.values(address).join('/')}, readTile does not`)
+  if (freshness === 'exact') reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
+  else if (freshness === 'unversioned') reply.header('cache-control', 'no-cache').header('etag', etag)
+  else reply.header('cache-control', 'no-store')
 }
 
 /** The samples, little endian, and behind them the mask where the tile is partly covered. */

@@ -1,9 +1,9 @@
-import { open, readFile, rm } from 'node:fs/promises'
+import { access, open, readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fromSystemError, SourceUnavailableError, systemCode } from '../errors.js'
 
-/** Lies in an output folder while a build writes there: `PROCESS HOST`. */
+/** Lies in an output folder while a build writes there: `PROCESS HOST START`. */
 export const LOCK_FILE = '.tilestage-building'
 
 /**
@@ -28,6 +28,16 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   }
 }
 
+/** @throws {SourceUnavailableError} another build writes to the folder. */
+export async function refuseLocked(folder: string): Promise<void> {
+  const path = join(folder, LOCK_FILE)
+  const isLocked = await access(path).then(
+    () => true,
+    () => false,
+  )
+  if (isLocked) await refuseLiveOwner(folder, path)
+}
+
 /** @returns whether the lock is ours now. */
 async function takeLock(path: string): Promise<boolean> {
   const file = await open(path, 'wx').catch(error => {
@@ -36,7 +46,7 @@ async function takeLock(path: string): Promise<boolean> {
   })
   if (!file) return false
   try {
-    await file.writeFile(`${process.pid} ${hostname()}`)
+    await file.writeFile(`${process.pid} ${hostname()} ${await startOf(process.pid)}`)
     return true
   } catch (error) {
     await rm(path, { force: true })
@@ -47,19 +57,31 @@ async function takeLock(path: string): Promise<boolean> {
 }
 
 async function refuseLiveOwner(folder: string, path: string): Promise<void> {
-  const [owner, host] = (await readFile(path, 'utf8').catch(() => '')).split(' ')
-  if (host === hostname() && !isAlive(Number(owner))) return
+  const [owner, host, start] = (await readFile(path, 'utf8').catch(() => '')).split(' ')
+  if (host === hostname() && !(await isAlive(Number(owner), start))) return
   throw new SourceUnavailableError(
     `Another build writes to ${folder} (process ${owner || 'unknown'} on ${host ?? 'this machine'}); wait for it, or remove ${path} if there is none.`,
     { url: folder },
   )
 }
 
-function isAlive(processId: number): boolean {
+/** Whether the process that wrote a lock still runs, and its number was not given to another one since. */
+async function isAlive(processId: number, start: string | undefined): Promise<boolean> {
   try {
     // Signal 0 asks only.
-    return process.kill(processId, 0)
+    process.kill(processId, 0)
   } catch (error) {
-    return systemCode(error) === 'EPERM'
+    if (systemCode(error) !== 'EPERM') return false
   }
+  const now = await startOf(processId)
+  return start === undefined || start === now || now === UNKNOWN_START
+}
+
+const UNKNOWN_START = '-'
+
+/** When a process began, in the kernel's own ticks since the machine did: no clock that can be set. */
+async function startOf(processId: number): Promise<string> {
+  const line = await readFile(`/proc/${processId}/stat`, 'utf8').catch(() => undefined)
+  // The name stands in brackets and may hold anything; the start is the 20th word behind it.
+  return line?.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? UNKNOWN_START
 }

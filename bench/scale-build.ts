@@ -1,0 +1,23 @@
+/** One build of `bench/scale.ts`: OUTPUT FRAMES MEMORY. */
+import { buildPyramid } from '../src/engine/build-pyramid.js'
+import { DEFAULT_SETTINGS } from '../src/pyramid/build-settings.js'
+import { onDemandSource, rasterPositions } from '../test/engine/on-demand-source.js'
+
+const EDGE = 256
+/** 15 % overlap. */
+const STEP = 218
+const READER = new URL('../../test/engine/on-demand-reader.mjs', import.meta.url).href
+
+const [output, frames, memory] = process.argv.slice(2)
+const count = Number(frames)
+const source = onDemandSource({
+  frames: rasterPositions(count, Math.ceil(Math.sqrt(count)), STEP),
+  frameSize: { width: EDGE, height: EDGE },
+})
+await buildPyramid({
+  sources: [{ ...source, reader: { module: READER, data: source.reader?.data } }],
+  ...{ output, overwrite: false, strict: true },
+  settings: DEFAULT_SETTINGS,
+  software: 'benchmark',
+  memoryBytes: Number.parseInt(memory, 10) * 2 ** 20,
+})

@@ -1,0 +1,84 @@
+import { UsageError } from '../errors.js'
+import { SAMPLE_TYPES } from '../plane.js'
+import { SHARD_SIZE } from '../pyramid/mosaic-geometry.js'
+import type { BuildJob, JobSeries, WorkerMemory } from './build-job.js'
+import { makerBytes } from './shard-maker.js'
+
+export const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20
+export const LEAST_MEMORY_BYTES = 300 * 2 ** 20
+
+/** Node and this program with its plan, as measured, bytes. */
+const MAIN_BYTES = 100 * 2 ** 20
+/** What a planned frame takes on the main thread: its entry in the series, its place, its row of the table, bytes. */
+const FRAME_BYTES = 900
+/** A worker thread before it has read a frame: its engine, code and what waits for the garbage collector. */
+const THREAD_BYTES = 30 * 2 ** 20
+/** Reduced blocks that wait for their parents: a few of each level of what a worker goes through. */
+const WAITING_BLOCKS = 12
+/** Frames on each side of what a shard needs, for its neighbours. */
+const KEPT_SHARDS = 2
+/** Files that are decoded side by side: more of them end together, and fewer wait for the last. */
+const MOST_FILES = 8
+const FILES_BYTES = 8 * 2 ** 20
+/** A PZF file that Huffman codes made longer than its samples, its header and code table included. */
+const PZF_OVERHEAD = 2 ** 16
+
+export interface MemoryPlan {
+  readonly workers: number
+  readonly worker: WorkerMemory
+  /** Bound on reduced blocks that wait for their parents, bytes. */
+  readonly blockBytes: number
+}
+
+/**
+ * Share the memory out: every worker gets room for the frames of a shard and its neighbours, less where there is less;
+ * with little memory and large frames fewer workers run.
+ *
+ * @param frames planned altogether. @param deepest most frames that one shard needs.
+ * @throws {UsageError} less than the least that a build of such frames needs.
+ */
+export function planMemory(
+  job: Omit<BuildJob, 'memory'>,
+  memoryBytes: number,
+  workers: number,
+  frames: number,
+  deepest: number,
+): MemoryPlan {
+  const slotBytes = align(Math.max(...job.series.map(bytesOf)))
+  const fileBytes = align(Math.max(...job.series.map(fileBytesOf)))
+  const { bytes } = SAMPLE_TYPES[job.sampleType]
+  const files = Math.min(MOST_FILES, Math.max(2, Math.floor(FILES_BYTES / Math.max(1, fileBytes))))
+  const fixed = THREAD_BYTES + makerBytes(job) + files * fileBytes
+  const left = memoryBytes - MAIN_BYTES - frames * FRAME_BYTES
+  const wanted = Math.max(deepest, ...job.series.map(framesOfShards))
+  for (let count = workers; count >= 1; count--) {
+    const blockBytes = count * WAITING_BLOCKS * (SHARD_SIZE / 2) ** 2 * bytes
+    const slots = Math.min(wanted, Math.floor(((left - blockBytes) / count - fixed) / slotBytes))
+    // With fewer than a shard's frames they are read again and again: then fewer workers are faster.
+    if (slots < Math.min(wanted / KEPT_SHARDS, 4) && (count > 1 || slots < 1)) continue
+    const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
+    return { workers: count, worker: { slots, slotBytes, files, fileBytes, arenaBytes }, blockBytes }
+  }
+  const blocks = WAITING_BLOCKS * (SHARD_SIZE / 2) ** 2 * bytes
+  const least = Math.ceil((memoryBytes - left + blocks + fixed + slotBytes) / 2 ** 20)
+  throw new UsageError(`--memory is too little for frames of this size; ${least}MiB would do.`)
+}
+
+function bytesOf({ frameSize, sampleType }: JobSeries): number {
+  return frameSize.width * frameSize.height * SAMPLE_TYPES[sampleType].bytes
+}
+
+function fileBytesOf(series: JobSeries): number {
+  return series.reader ? bytesOf(series) + bytesOf(series) / 8 + PZF_OVERHEAD : 0
+}
+
+/** Frames of a shard and of as many neighbours as are worth keeping, were they laid side by side. */
+function framesOfShards({ frameSize }: JobSeries): number {
+  const across = (edge: number): number => Math.ceil(SHARD_SIZE / edge) + 1
+  return KEPT_SHARDS * across(frameSize.width) * across(frameSize.height)
+}
+
+/** Whole steps of 16 bytes, so that every array begins at one. */
+function align(bytes: number): number {
+  return Math.ceil(bytes / 16) * 16
+}

@@ -1,0 +1,30 @@
+import {
+  CorruptDataError,
+  LimitExceededError,
+  NotFoundError,
+  SourceUnavailableError,
+  TilestageError,
+  UnsupportedDataError,
+} from '../errors.js'
+
+/** An error on its way between threads, which keep of an error's class only whether it is one of the language. */
+export interface PackedError {
+  readonly name: string
+  readonly message: string
+  readonly url: string | undefined
+  readonly stack: string | undefined
+}
+
+const CLASSES = { CorruptDataError, LimitExceededError, NotFoundError, SourceUnavailableError, UnsupportedDataError }
+
+export function packError(error: unknown): PackedError {
+  const { name, message, stack } = error instanceof Error ? error : new Error(String(error))
+  return { name, message, stack, url: error instanceof TilestageError ? error.url : undefined }
+}
+
+export function unpackError({ name, message, url, stack }: PackedError): Error {
+  const Class = (CLASSES as Record<string, (typeof CLASSES)[keyof typeof CLASSES] | undefined>)[name]
+  if (Class) return new Class(message, { url })
+  // A bug of ours: where it happened tells more than where it was received.
+  return Object.assign(new Error(message), { stack })
+}

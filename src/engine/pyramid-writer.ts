@@ -1,0 +1,187 @@
+import { rmSync, statSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { type Rect, unite } from '../plane.js'
+import { writeFileAtomically } from '../pyramid/atomic-file.js'
+import type { BuildSettings } from '../pyramid/build-settings.js'
+import { automaticWindow } from '../pyramid/histogram.js'
+import { orientedSize } from '../pyramid/orient-plane.js'
+import type { Placement } from '../pyramid/placement.js'
+import { writePlacementTable } from '../pyramid/placement-table.js'
+import {
+  HISTOGRAMS_FILE,
+  levelDocument,
+  PLACEMENT_FILE,
+  type PyramidRecord,
+  REPORT_FILE,
+  ROOT_FILE,
+  rootDocument,
+} from '../pyramid/pyramid-record.js'
+import { checksumOf, type StoredHistograms } from '../pyramid/pyramid-store.js'
+import type { FrameSource } from '../sources/frame-source.js'
+import type { BuildSummary } from './build-report.js'
+import { describeSettings } from './fingerprint.js'
+
+/** What the record says that is not in the placement. */
+export interface PyramidFacts {
+  /** The name that people see: of the folder that was asked for. */
+  readonly name: string
+  readonly id: string
+  readonly revision: string
+  readonly fingerprint: string
+  readonly sources: readonly FrameSource[]
+  readonly settings: BuildSettings
+  readonly software: string
+  readonly marginPx: number
+}
+
+/** Writes everything of a pyramid's folder that is no shard. */
+export class PyramidWriter {
+  readonly #directory: string
+  readonly #facts: PyramidFacts
+  /** What was written last under a name, so that nothing is written twice: checksum and length. */
+  readonly #written = new Map<string, { readonly checksum: string; readonly bytes: number }>()
+
+  constructor(directory: string, facts: PyramidFacts) {
+    this.#directory = directory
+    this.#facts = facts
+  }
+
+  /** Files that it wrote, each counted once. */
+  get files(): number {
+    return this.#written.size
+  }
+
+  /** Of those files. */
+  get bytes(): number {
+    return [...this.#written.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  /** Say what is going to be built: the plan, then the metadata without the completion marker. */
+  async writePlan(placement: Placement): Promise<void> {
+    const table = writePlacementTable(placement.frames, new Map())
+    await this.#write(PLACEMENT_FILE, table)
+    const record: PyramidRecord = {
+      ...this.#record(placement, new Map(), 0, 0),
+      placement: { path: PLACEMENT_FILE, crc32c: checksumOf(table) },
+    }
+    // The arrays first: readers of Zarr find them once the group names them.
+    await this.#writeLevels(record)
+    await this.#writeRoot(record)
+  }
+
+  /** Write the side files, then the root metadata that says the pyramid is complete. */
+  async finish(placement: Placement, summary: BuildSummary, seconds: number): Promise<PyramidRecord> {
+    const { skipped, clipped, histograms, report } = summary
+    const files = {
+      placement: [PLACEMENT_FILE, writePlacementTable(placement.frames, skipped)],
+      histograms: [HISTOGRAMS_FILE, JSON.stringify(histograms)],
+      report: [REPORT_FILE, JSON.stringify(report)],
+    } as const
+    for (const [name, text] of Object.values(files)) await this.#write(name, text)
+    const sideFile = ([path, text]: readonly [string, string]) => ({ path, crc32c: checksumOf(text) })
+    const record: PyramidRecord = {
+      ...this.#record(placement, skipped, clipped, seconds),
+      complete: true,
+      placement: sideFile(files.placement),
+      histograms: sideFile(files.histograms),
+      report: sideFile(files.report),
+    }
+    await this.#writeLevels(record)
+    // A mosaic that grew in steps is smaller once it is exact.
+    for (let level = record.levelCount; this.#exists(String(level)); level++)
+      await rm(join(this.#directory, String(level)), { recursive: true })
+    await this.#writeRoot(record, histograms)
+    return record
+  }
+
+  removeShard(name: string): void {
+    rmSync(join(this.#directory, name), { force: true })
+  }
+
+  async #writeLevels(record: PyramidRecord): Promise<void> {
+    for (let level = 0; level < record.levelCount; level++)
+      await this.#writeJson(`${level}/${ROOT_FILE}`, levelDocument(record, level))
+  }
+
+  async #writeRoot(record: PyramidRecord, histograms?: StoredHistograms): Promise<void> {
+    const windows = histograms?.channels.map(({ levels }) => automaticWindow(levels[0], record.sampleType)) ?? []
+    await this.#writeJson(ROOT_FILE, rootDocument(record, this.#facts.name, windows))
+  }
+
+  async #writeJson(name: string, document: unknown): Promise<void> {
+    await this.#write(name, `${JSON.stringify(document, null, 2)}\n`)
+  }
+
+  async #write(name: string, text: string): Promise<void> {
+    const checksum = checksumOf(text)
+    if (this.#written.get(name)?.checksum === checksum) return
+    await writeFileAtomically(join(this.#directory, name), text)
+    this.#written.set(name, { checksum, bytes: Buffer.byteLength(text) })
+  }
+
+  #exists(name: string): boolean {
+    return statSync(join(this.#directory, name), { throwIfNoEntry: false }) !== undefined
+  }
+
+  #record(
+    { geometry, frames, ...placement }: Placement,
+    skipped: ReadonlyMap<number, string>,
+    clippedSamples: number,
+    seconds: number,
+  ): PyramidRecord {
+    const { sources, settings, software, id, revision, fingerprint, marginPx } = this.#facts
+    const { join: joined } = settings
+    return {
+      formatVersion: 1,
+      software,
+      id,
+      revision,
+      complete: false,
+      created: new Date().toISOString(),
+      fingerprint,
+      sampleType: placement.sampleType,
+      pedestal: placement.pedestal,
+      ...geometry,
+      channels: placement.channels.map(({ name, color }) => ({ name, color: color ?? null })),
+      zPlanes: placement.zPlanes,
+      timePoints: placement.timePoints,
+      wells: wellsOf(frames, skipped),
+      series: sources.map(({ url, series }, i) => ({
+        name: series.name,
+        url: resolve(url),
+        fingerprint: series.fingerprint,
+        frames: series.frames.length,
+        dataStartsAt: series.dataStartsAt,
+        darkLevel: Number.isNaN(placement.darkLevels[i]) ? null : placement.darkLevels[i],
+        channel: joined.kind === 'channels' ? joined.names[i] : null,
+        ...orientedSize(series.frameSize, settings.orientation),
+      })),
+      settings: describeSettings(settings),
+      frames: { used: frames.length - skipped.size, skipped: skipped.size },
+      clippedSamples,
+      warnings: placement.warnings,
+      seconds: Math.round(seconds * 1000) / 1000,
+      marginPx,
+    }
+  }
+}
+
+/** The wells with a used frame, in reading order of their names, and the box around those frames. */
+function wellsOf(frames: Placement['frames'], skipped: ReadonlyMap<number, string>): PyramidRecord['wells'] {
+  const wells = new Map<string, { frames: number; rect: Rect }>()
+  frames.forEach(({ well, rect }, i) => {
+    if (skipped.has(i)) return
+    const known = wells.get(well)
+    wells.set(well, { frames: (known?.frames ?? 0) + 1, rect: unite(known?.rect, rect) })
+  })
+  const { compare } = new Intl.Collator('en', { numeric: true })
+  return [...wells]
+    .sort(([a], [b]) => compare(a, b))
+    .map(([name, well]) => ({ name, frames: well.frames, ...well.rect }))
+}
+
+/** What people call a pyramid in a folder. */
+export function nameOfOutput(path: string): string {
+  return basename(resolve(path)) || 'pyramid'
+}

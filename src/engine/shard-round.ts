@@ -1,0 +1,403 @@
+import { renameSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { fromSystemError, SourceUnavailableError } from '../errors.js'
+import { SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
+import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
+import type { BuildSettings } from '../pyramid/build-settings.js'
+import { SHARD_SIZE } from '../pyramid/mosaic-geometry.js'
+import type { MosaicSelection } from '../pyramid/pyramid.js'
+import type { ShardEntry, ShardJournal, ShardKey } from '../pyramid/shard-journal.js'
+import type { FrameSource } from '../sources/frame-source.js'
+import { BlockPool } from './block-pool.js'
+import {
+  type BuildJob,
+  type LeafTask,
+  type MadeShard,
+  type ParentTask,
+  type TaskFrame,
+  temporaryPath,
+} from './build-job.js'
+import type { BuildProgress } from './build-pyramid.js'
+import { type Crew, WorkerLostError } from './crew.js'
+import type { CrewKeeper } from './crew-keeper.js'
+import { unpackError } from './packed-error.js'
+import { ShardQueue } from './shard-queue.js'
+import type { ShardNode, ShardTree } from './shard-tree.js'
+
+/** A shard that a worker ended on is tried once more. */
+const TRIES = 2
+
+export interface RoundOptions {
+  readonly directory: string
+  readonly tree: ShardTree
+  readonly journal: ShardJournal
+  readonly sources: readonly FrameSource[]
+  readonly settings: BuildSettings
+  /** Stop at the first frame that cannot be read. */
+  readonly strict: boolean
+  /** Why frames were left out, by `frameName`; kept from round to round. */
+  readonly skips: Map<string, string>
+  readonly crews: CrewKeeper
+  readonly feed: BuildFeed
+  /** When the build began, ms of `performance.now()`. */
+  readonly startedMs: number
+  readonly onProgress: ((progress: BuildProgress) => void) | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** Makes every shard of a plan that is not there yet, or no longer as the plan has it. */
+export class ShardRound {
+  readonly #options: RoundOptions
+  readonly #tree: ShardTree
+  readonly #journal: ShardJournal
+  #queue: ShardQueue | undefined
+  readonly #blocks: BlockPool
+  readonly #tries = new Map<ShardNode, number>()
+  /** 1 for frames of which a shard is there, by position. */
+  readonly #done: Uint8Array
+  #framesDone = 0
+  #framesBefore = 0
+  #isCutShort = false
+
+  constructor(options: RoundOptions) {
+    this.#options = options
+    this.#tree = options.tree
+    this.#journal = options.journal
+    this.#blocks = new BlockPool(options.tree.placement.sampleType)
+    this.#done = new Uint8Array(options.tree.placement.frames.length)
+  }
+
+  /** Whether it ended before everything was made. */
+  get wasCutShort(): boolean {
+    return !this.#queue?.isDone
+  }
+
+  /** Begin nothing more. */
+  cutShort(): void {
+    this.#isCutShort = true
+  }
+
+  get framesDone(): number {
+    return this.#framesDone - this.#framesBefore
+  }
+
+  /** Samples of those frames. */
+  get bytesDone(): number {
+    const { frames } = this.#tree.placement
+    const bytes = this.#options.sources.map(
+      ({ series: { frameSize, sampleType } }) => frameSize.width * frameSize.height * SAMPLE_TYPES[sampleType].bytes,
+    )
+    const mean = frames.reduce((sum, { series }) => sum + bytes[series], 0) / Math.max(1, frames.length)
+    return Math.round(this.framesDone * mean)
+  }
+
+  /** The frames that were left out. */
+  get skipped(): { readonly series: number; readonly frame: number; readonly reason: string }[] {
+    const { frames } = this.#tree.placement
+    return frames.flatMap(({ series, index }, position) => {
+      const reason = this.#reasonOf(position)
+      return reason === undefined ? [] : [{ series, frame: index, reason }]
+    })
+  }
+
+  /** Whether a shard belongs to the plan. */
+  plans(key: ShardKey): boolean {
+    return this.#tree.find(key) !== undefined
+  }
+
+  /** Make what a tile shows next. */
+  prioritise(selection: MosaicSelection, level: number, row: number, column: number): void {
+    const across = SHARD_SIZE / this.#tree.placement.geometry.tileSize
+    const shard = { row: Math.floor(row / across), column: Math.floor(column / across) }
+    this.#queue?.prioritise({ selection, level, ...shard })
+  }
+
+  /**
+   * @throws {TilestageError} a shard cannot be made or written; those that are there stay.
+   * @throws the signal's reason.
+   */
+  async run(): Promise<void> {
+    const { crews, sources, signal, tree } = this.#options
+    signal?.throwIfAborted()
+    const held = (node: ShardNode): string | undefined => this.#heldFingerprint(node)
+    const expected = (leaf: ShardNode): string => tree.fingerprintOfLeaf(leaf, position => this.#isSkipped(position))
+    const idle = new ShardQueue(tree, 1, held, expected)
+    if (idle.isDone) {
+      this.#queue = idle
+      this.#countDone(tree.leaves)
+      return
+    }
+    const deepest = tree.leaves.reduce((most, { frames }) => Math.max(most, frames.length), 0)
+    const crew = await crews.hire(this.#job(), sources, tree.placement.frames.length, deepest)
+    this.#blocks.bound(crews.blockBytes)
+    const queue = crew.workers === 1 ? idle : new ShardQueue(tree, crew.workers, held, expected)
+    this.#queue = queue
+    this.#countDone(tree.leaves.filter(leaf => queue.isCurrent(leaf)))
+    this.#framesBefore = this.#framesDone
+    this.#tell()
+    await this.#work(crew, queue)
+  }
+
+  /** Keep every worker busy until nothing is left, or something fails. */
+  #work(crew: Crew, queue: ShardQueue): Promise<void> {
+    const { signal, crews } = this.#options
+    const busy = new Array<number>(crew.workers).fill(0)
+    const underWay = new Set<ShardNode>()
+    return new Promise((resolve, reject) => {
+      let failed = false
+      const fail = (error: unknown): void => {
+        if (failed) return
+        failed = true
+        signal?.removeEventListener('abort', onAbort)
+        // What is half made is of no use to anybody.
+        crews.close().then(() => {
+          for (const { name } of underWay) rmSync(temporaryPath(join(this.#options.directory, name)), { force: true })
+          reject(error)
+        }, reject)
+      }
+      const onAbort = (): void => fail(signal?.reason)
+      const give = (worker: number, node: ShardNode): void => {
+        busy[worker]++
+        underWay.add(node)
+        this.#make(crew, worker, node, queue)
+          .finally(() => {
+            busy[worker]--
+            underWay.delete(node)
+          })
+          .then(pump, fail)
+      }
+      const pump = (): void => {
+        if (failed) return
+        // One task each first: a worker that waits is worse than one whose next task is not there yet.
+        for (let depth = 1; depth <= crew.depth && !this.#isCutShort; depth++) {
+          for (let worker = 0; worker < crew.workers; worker++) {
+            const node = busy[worker] < depth ? queue.next(worker) : undefined
+            if (node) give(worker, node)
+          }
+        }
+        if (underWay.size > 0) return
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }
+      signal?.addEventListener('abort', onAbort)
+      pump()
+    })
+  }
+
+  async #make(crew: Crew, worker: number, node: ShardNode, queue: ShardQueue): Promise<void> {
+    const expected = node.level > 0 ? queue.expectedOfParent(node) : ''
+    const positions = node.frames.filter(position => !this.#isSkipped(position))
+    const task = node.level > 0 ? this.#parentTask(node) : this.#leafTask(node, positions)
+    let handsUp = false
+    try {
+      const made = await crew.make(worker, task)
+      if (this.#options.signal?.aborted || !queue.isBeingMade(node)) return
+      if (node.level === 0) handsUp = this.#commitLeaf(node, made, positions, queue)
+      // Else something below was made anew meanwhile, and this will be, too.
+      else if (queue.expectedOfParent(node) === expected) {
+        this.#commit(node, made, expected, {}, queue)
+        handsUp = true
+      }
+    } catch (error) {
+      if (!(error instanceof WorkerLostError)) throw error
+      this.#retryLost(node, queue, error)
+    } finally {
+      if (task.kind === 'parent') for (const child of task.children) this.#blocks.free(child)
+      if (handsUp) this.#blocks.keep(node, task.block)
+      else this.#blocks.free(task.block)
+    }
+  }
+
+  #retryLost(node: ShardNode, queue: ShardQueue, { isCulprit, message }: WorkerLostError): void {
+    const tries = (this.#tries.get(node) ?? 0) + (isCulprit ? 1 : 0)
+    this.#tries.set(node, tries)
+    if (tries >= TRIES) {
+      throw new SourceUnavailableError(
+        `The worker that made the shard ${node.name} ended twice (${message}); less may run at a time with --workers, or more memory be used with --memory.`,
+      )
+    }
+    queue.retry(node)
+  }
+
+  #leafTask({ name, row, column, parent }: ShardNode, positions: readonly number[]): LeafTask {
+    const { frames } = this.#tree.placement
+    return {
+      kind: 'leaf',
+      path: join(this.#options.directory, name),
+      ...{ row, column },
+      frames: positions.map((position): TaskFrame => {
+        const { series, index, stamp, rect } = frames[position]
+        return { series, index, stamp, x: rect.x0, y: rect.y0 }
+      }),
+      block: parent && this.#blocks.take(),
+      wantsThumbnail: this.#options.feed.listenerCount('shard') > 0,
+    }
+  }
+
+  #parentTask(node: ShardNode): ParentTask {
+    const { directory } = this.#options
+    const { name, row, column, parent, children, level } = node
+    return {
+      kind: 'parent',
+      path: join(directory, name),
+      ...{ row, column },
+      rects: this.#tree.rectsIn(node, level - 1, position => this.#isSkipped(position)),
+      children: children.map(child => {
+        if (!child || !this.#journal.current(child)?.bytes) return undefined
+        return this.#blocks.takeOf(child) ?? join(directory, child.name)
+      }),
+      block: parent && this.#blocks.take(),
+    }
+  }
+
+  /** @returns whether the shard is there now. */
+  #commitLeaf(node: ShardNode, made: MadeShard, positions: readonly number[], queue: ShardQueue): boolean {
+    const { frames } = this.#tree.placement
+    const unread = new Map(made.skipped.map(({ position, error }) => [positions[position], error]))
+    // Another shard could not read a frame that this one could: it is left out everywhere.
+    if (positions.some(position => this.#isSkipped(position) && !unread.has(position))) {
+      queue.retry(node)
+      return false
+    }
+    const fresh = [...unread.keys()].filter(position => !this.#isSkipped(position))
+    for (const [position, error] of unread) {
+      if (this.#options.strict) throw unpackError(error)
+      this.#options.skips.set(this.#frameName(position), error.message)
+    }
+    const shard = shardRect(node)
+    const used = positions.filter(position => !unread.has(position))
+    const details = {
+      covered: used.flatMap(position => {
+        const { x0, y0, x1, y1 } = frames[position].rect
+        return [Math.max(x0, shard.x0), Math.max(y0, shard.y0), Math.min(x1, shard.x1), Math.min(y1, shard.y1)]
+      }),
+      skipped: node.frames
+        .filter(position => this.#isSkipped(position))
+        .map(position => {
+          const { series, index } = frames[position]
+          return { series, frame: index, reason: this.#reasonOf(position) ?? '' }
+        }),
+    }
+    const overlaps: number[] = []
+    for (let i = 0; i < made.overlaps.length; i += 5) {
+      const [a, b, ...rest] = made.overlaps.slice(i, i + 5)
+      const [first, second] = [frames[positions[a]], frames[positions[b]]]
+      overlaps.push(first.series, first.index, second.series, second.index, ...rest)
+    }
+    const fingerprint = this.#tree.fingerprintOfLeaf(node, position => this.#isSkipped(position))
+    this.#commit(node, made, fingerprint, { ...details, overlaps }, queue)
+    for (const position of fresh)
+      for (const leaf of this.#tree.leavesOf(position)) if (leaf !== node && queue.isCurrent(leaf)) queue.retry(leaf)
+    this.#countDone([node])
+    this.#tell()
+    return true
+  }
+
+  /** Give the shard its name and enter it in the journal, in one go: whoever looks sees both or neither. */
+  #commit(
+    node: ShardNode,
+    made: MadeShard,
+    fingerprint: string,
+    details: Pick<ShardEntry, 'covered' | 'skipped' | 'overlaps'>,
+    queue: ShardQueue,
+  ): void {
+    const { selection, level, row, column } = node
+    const path = join(this.#options.directory, node.name)
+    try {
+      if (made.bytes > 0) renameSync(temporaryPath(path), path)
+      else rmSync(path, { force: true })
+    } catch (error) {
+      throw fromSystemError(error, path)
+    }
+    const entry: ShardEntry = {
+      ...{ selection, level, row, column, fingerprint },
+      ...{ bytes: made.bytes, crc32: made.crc32, clipped: made.clipped, histogram: made.histogram },
+      ...details,
+    }
+    this.#journal.append(entry)
+    queue.finish(node, fingerprint)
+    this.#options.feed.emit('shard', entry, this.#thumbnailOf(made))
+  }
+
+  #thumbnailOf({ thumbnail }: MadeShard): Thumbnail | undefined {
+    if (!thumbnail) return undefined
+    const { samples, mask } = thumbnail
+    return { samples: samplesFromBytes(this.#tree.placement.sampleType, new Uint8Array(samples)), mask }
+  }
+
+  /** What a shard's file holds, if it is whole. */
+  #heldFingerprint(node: ShardNode): string | undefined {
+    const known = this.#journal.current(node)
+    if (!known) return undefined
+    if (known.bytes === 0) return known.fingerprint
+    const stats = statSync(join(this.#options.directory, node.name), { throwIfNoEntry: false })
+    return stats?.isFile() && stats.size === known.bytes ? known.fingerprint : undefined
+  }
+
+  #job(): Omit<BuildJob, 'memory'> {
+    const { directory, sources, settings } = this.#options
+    const { sampleType, pedestal, geometry, darkLevels } = this.#tree.placement
+    return {
+      ...{ directory, sampleType, pedestal },
+      tileSize: geometry.tileSize,
+      blend: settings.blend,
+      orientation: settings.orientation,
+      dark: typeof settings.dark === 'object' ? settings.dark : undefined,
+      gain: settings.gain,
+      illumination: settings.illumination,
+      series: sources.map(({ url, series, reader }, i) => ({
+        ...{ url, reader },
+        frameSize: series.frameSize,
+        sampleType: series.sampleType,
+        darkLevel: darkLevels[i],
+      })),
+    }
+  }
+
+  #frameName(position: number): string {
+    const { series, index, stamp } = this.#tree.placement.frames[position]
+    return `${series}/${index}/${stamp}`
+  }
+
+  #reasonOf(position: number): string | undefined {
+    return this.#options.skips.get(this.#frameName(position))
+  }
+
+  #isSkipped(position: number): boolean {
+    return this.#options.skips.size > 0 && this.#options.skips.has(this.#frameName(position))
+  }
+
+  #countDone(leaves: readonly ShardNode[]): void {
+    for (const { frames } of leaves) {
+      for (const position of frames) {
+        this.#framesDone += 1 - this.#done[position]
+        this.#done[position] = 1
+      }
+    }
+  }
+
+  #tell(): void {
+    const { onProgress, feed, startedMs } = this.#options
+    const framesTotal = this.#done.length
+    const seconds = (performance.now() - startedMs) / 1000
+    const rate = this.framesDone / seconds
+    const secondsLeft = rate > 0 ? (framesTotal - this.#framesDone) / rate : undefined
+    feed.emit('progress', { framesDone: this.#framesDone, framesTotal, secondsLeft })
+    onProgress?.({
+      framesDone: this.#framesDone,
+      framesTotal,
+      framesBefore: this.#framesBefore,
+      bytesDone: this.bytesDone,
+      seconds,
+    })
+  }
+}
+
+function shardRect({ row, column }: ShardNode): { x0: number; y0: number; x1: number; y1: number } {
+  return {
+    x0: column * SHARD_SIZE,
+    y0: row * SHARD_SIZE,
+    x1: (column + 1) * SHARD_SIZE,
+    y1: (row + 1) * SHARD_SIZE,
+  }
+}
