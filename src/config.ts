@@ -87,7 +87,7 @@ const BUILD_GROUPS: readonly FlagGroup[] = [
     title: 'Run',
     flags: [
       { name: 'overwrite', help: 'replace a pyramid of other series or settings' },
-      { name: 'watch', help: 'follow series that are still being acquired; Ctrl-C ends it' },
+      { name: 'watch', help: 'follow series that are still being acquired, and wait for those that are to come' },
       { name: 'workers', value: 'N', help: 'threads that read and blend', fallback: 'one a processor' },
       { name: 'memory', value: 'SIZE', help: 'bound on the memory of the build, from 300MiB', fallback: '512MiB' },
       { name: 'strict', help: 'stop at the first frame that cannot be read' },
@@ -172,7 +172,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'view',
     usage: 'view <series… or DIR>',
-    summary: 'build what is not built yet, then serve it',
+    summary: 'serve series while they are built and grow, or a pyramid',
     groups: [
       { title: 'Output', flags: [{ ...OUTPUT, fallback: 'a folder of the cache' }, OPEN] },
       ...BUILD_GROUPS,

@@ -46,6 +46,7 @@ export async function buildFrom(
   const reporter = reportProgress(style, terminal)
   const opened = await untilStopped(openSeries(flags, wishes.follow, reporter, terminal), terminal)
   const { growing } = opened
+  let isComplete = false
   try {
     const { sources, settings } = growing ?? opened
     for (const { url, series } of sources) for (const problem of series.problems) reporter.warning(`${url}: ${problem}`)
@@ -58,8 +59,12 @@ export async function buildFrom(
       software: terminal.software,
       onProgress: progress => reporter.progress(progress),
       onWarning: message => reporter.warning(message),
-      onStarted: wishes.onStarted,
+      onStarted: async feed => {
+        isComplete = false
+        await wishes.onStarted?.(feed)
+      },
       onComplete: async done => {
+        isComplete = true
         reporter.end()
         if (done.built) for (const warning of done.record.warnings) reporter.warning(warning)
         tellOutcome(done, path, style, reporter, terminal)
@@ -70,7 +75,8 @@ export async function buildFrom(
     return { ...report, path }
   } catch (error) {
     reporter.end()
-    if (error === terminal.signal.reason) {
+    // Who only waited for more leaves nothing half done.
+    if (error === terminal.signal.reason && !isComplete) {
       terminal.stderr.write('tilestage: Stopped. Run the same command again to go on from here.\n')
     }
     throw error

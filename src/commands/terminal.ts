@@ -22,11 +22,12 @@ export function onOneLine(message: string): string {
 
 /** The result of `work`, or the signal's reason as soon as it is aborted, for work that does not listen to it. */
 export function untilStopped<T>(work: Promise<T>, { signal }: Terminal): Promise<T> {
-  const stopped = new Promise<never>((_, reject) => {
-    if (signal.aborted) reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
-  return Promise.race([work, stopped])
 }
 
 /** What a build tells while it runs, in the style of `--progress`. */

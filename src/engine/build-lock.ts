@@ -1,4 +1,5 @@
-import { access, open, readFile, rm } from 'node:fs/promises'
+import { writeFileSync } from 'node:fs'
+import { access, readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fromSystemError, SourceUnavailableError, systemCode } from '../errors.js'
@@ -40,27 +41,22 @@ export async function refuseLocked(folder: string): Promise<void> {
 
 /** @returns whether the lock is ours now. */
 async function takeLock(path: string): Promise<boolean> {
-  const file = await open(path, 'wx').catch(error => {
-    if (systemCode(error) === 'EEXIST') return undefined
-    throw error
-  })
-  if (!file) return false
+  const content = `${process.pid} ${hostname()} ${await startOf(process.pid)}`
   try {
-    await file.writeFile(`${process.pid} ${hostname()} ${await startOf(process.pid)}`)
+    // In one go: a lock that says nothing is that of a build which was killed while it wrote it.
+    writeFileSync(path, content, { flag: 'wx' })
     return true
   } catch (error) {
-    await rm(path, { force: true })
+    if (systemCode(error) === 'EEXIST') return false
     throw error
-  } finally {
-    await file.close()
   }
 }
 
 async function refuseLiveOwner(folder: string, path: string): Promise<void> {
   const [owner, host, start] = (await readFile(path, 'utf8').catch(() => '')).split(' ')
-  if (host === hostname() && !(await isAlive(Number(owner), start))) return
+  if (owner === '' || (host === hostname() && !(await isAlive(Number(owner), start)))) return
   throw new SourceUnavailableError(
-    `Another build writes to ${folder} (process ${owner || 'unknown'} on ${host ?? 'this machine'}); wait for it, or remove ${path} if there is none.`,
+    `Another build writes to ${folder} (process ${owner} on ${host ?? 'this machine'}); wait for it, or remove ${path} if there is none.`,
     { url: folder },
   )
 }

@@ -9,7 +9,7 @@ import { readPlacement, readRecord } from '../pyramid/pyramid-store.js'
 import { LOCK_FILE, lockFolder, refuseLocked } from './build-lock.js'
 
 /** What a build that was killed before its first file had its name leaves behind. */
-const ROOT_REST = /^zarr\.json\.\d+\.tmp$/
+const ROOT_REST = 'zarr.json.tmp'
 
 /** Where a build writes, once it is clear that nothing of the user's is lost. */
 export interface BuildOutput {
@@ -55,6 +55,9 @@ export async function prepareOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | BuildOutput> {
+  await heal(await realpath(path).catch(() => resolve(path))).catch(error => {
+    throw fromSystemError(error, path)
+  })
   const entries = await readdir(path).catch(async error => {
     if (systemCode(error) === 'ENOENT') return undefined
     if (systemCode(error) !== 'ENOTDIR') throw fromSystemError(error, path)
@@ -64,7 +67,7 @@ export async function prepareOutput(
     )
     throw new UnsupportedDataError(`${path} ${found}; --output names a folder.`, { url: path })
   })
-  if (entries === undefined || entries.every(name => name === LOCK_FILE || ROOT_REST.test(name))) {
+  if (entries === undefined || entries.every(name => name === LOCK_FILE || name === ROOT_REST)) {
     await makeFolder(path)
     return inPlace(path, randomUUID(), undefined)
   }
@@ -124,29 +127,28 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
   // The folder may be a link; what it points to is what is replaced.
   const target = await realpath(path)
   await refuseMountPoint(target)
-  const beside = (word: string): string => join(dirname(target), `.${basename(target)}.${word}`)
+  const directory = siblingOf(target, 'building')
   const releaseTarget = await lockFolder(target)
   try {
-    const directory = beside('building')
-    const prepared = await prepareOutput(directory, wanted, true)
-    const inner = 'directory' in prepared ? prepared : await inPlace(directory, before.id, await readKnown(directory))
+    await makeFolder(directory)
+    await refuseLocked(directory)
+    const there = await readKnown(directory)
+    const known = there && wanted.objectionTo(there) === undefined ? there : undefined
+    const inner = await inPlace(directory, before.id, known)
+    if (there && !known) await clear(directory, there.record)
     return {
-      directory,
-      id: before.id,
-      known: inner.known,
+      ...inner,
       isBeside: true,
       async settle() {
-        const old = beside('old')
+        const old = siblingOf(target, 'old')
         try {
-          await rm(old, { recursive: true, force: true })
+          await heal(target)
           await rename(target, old)
           await rename(directory, target).catch(async error => {
             await rename(old, target)
             throw error
           })
-          for (const name of (await readdir(old)).filter(isForeignTo(before)))
-            await rename(join(old, name), join(target, name))
-          await rm(old, { recursive: true, force: true })
+          await heal(target)
         } catch (error) {
           throw fromSystemError(error, path)
         }
@@ -161,6 +163,41 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
     await releaseTarget()
     throw error
   }
+}
+
+/** A hidden folder beside a pyramid: where its successor is built, or what it was before. */
+function siblingOf(target: string, word: 'building' | 'old'): string {
+  return join(dirname(target), `.${basename(target)}.${word}`)
+}
+
+/**
+ * Finish what was under way when a pyramid took the place of another: the old one comes back where nothing took its
+ * name; else what the user keeps in the old folder moves to the new one, and the rest of it goes.
+ */
+async function heal(target: string): Promise<void> {
+  const old = siblingOf(target, 'old')
+  const names = await readdir(old).catch(() => undefined)
+  if (!names) return
+  if (!(await isThere(target))) {
+    await rename(old, target)
+    return
+  }
+  const record = await readRecord(old).catch(() => undefined)
+  for (const name of names.filter(record ? isForeignTo(record) : isForeign))
+    if (!(await isThere(join(target, name)))) await rename(join(old, name), join(target, name))
+  await rm(old, { recursive: true, force: true })
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Not one of our names, where there is no record that says how many levels there are. */
+function isForeign(name: string): boolean {
+  return name !== LOCK_FILE && !/^(\d+|tilestage|zarr\.json(\.tmp)?)$/.test(name)
 }
 
 async function readKnown(path: string): Promise<KnownPyramid | undefined> {

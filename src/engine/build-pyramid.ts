@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import { CorruptDataError, UnsupportedDataError } from '../errors.js'
+import type { SampleType } from '../plane.js'
 import type { BuildFeed, BuildFeedEvents } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import { SHARD_SIZE, type TileAddress } from '../pyramid/mosaic-geometry.js'
@@ -17,7 +19,7 @@ import { summarise } from './build-report.js'
 import { CrewKeeper } from './crew-keeper.js'
 import { fingerprintOf, fingerprintOfSettings, objectionTo, orderAsRecorded } from './fingerprint.js'
 import { DEFAULT_MEMORY_BYTES } from './memory-plan.js'
-import { nameOfOutput, PyramidWriter } from './pyramid-writer.js'
+import { nameOfOutput, PyramidWriter, type WrittenFile } from './pyramid-writer.js'
 import { ShardRound } from './shard-round.js'
 import { ShardTree } from './shard-tree.js'
 
@@ -32,6 +34,10 @@ const POLL_EVERY_MS = 150
 
 /** Planning costs too: a round is not cut short before it did some work. */
 const LEAST_ROUND_MS = 400
+
+/** The plan of so many frames is most of the heap, which V8 otherwise lets grow to twice of what is in it. */
+const MANY_FRAMES = 5000
+const KEEP_HEAP_SMALL = '--heap-growing-percent=30'
 
 /** Series that are still being acquired. */
 export interface GrowingSeries {
@@ -116,6 +122,8 @@ export async function buildPyramid(request: BuildRequest): Promise<BuildReport> 
     request.output,
     request.sources.map(({ url }) => url),
   )
+  const frames = request.sources.reduce((sum, { series }) => sum + series.frames.length, 0)
+  if (frames > MANY_FRAMES) setFlagsFromString(KEEP_HEAP_SMALL)
   // Before anything is written: what does not fit together is told at once.
   placeFrames(request.sources, request.settings)
   refuseOtherSizes(request)
@@ -191,6 +199,13 @@ class PyramidBuild {
   #report: BuildReport | undefined
   #originUm: Lattice['originUm']
   #marginPx: number
+  #sampleType: SampleType | undefined
+  /** Time spent on rounds, s: what a growing series was waited for is nobody's speed. */
+  #workedS = 0
+  #framesMade = 0
+  #bytesMade = 0
+  /** What was written of the pyramid's folder so far. */
+  #written = new Map<string, WrittenFile>()
   #revision = randomBytes(4).toString('hex')
 
   constructor(request: BuildRequest, output: BuildOutput, report: BuildReport | undefined) {
@@ -199,7 +214,10 @@ class PyramidBuild {
     this.#output = output
     this.#report = report
     this.#originUm = before?.originUm
-    this.#marginPx = before?.marginPx ?? (request.growing ? MARGIN_SHARDS * SHARD_SIZE : 0)
+    this.#sampleType = before?.sampleType
+    const grows =
+      request.growing !== undefined && !request.growing.isComplete && request.settings.originUm === undefined
+    this.#marginPx = before?.marginPx ?? (grows ? MARGIN_SHARDS * SHARD_SIZE : 0)
     // Shards that stay keep their versions.
     if (before) this.#revision = before.revision
     const { workers = availableParallelism(), memoryBytes = DEFAULT_MEMORY_BYTES, plain = false } = request
@@ -241,12 +259,13 @@ class PyramidBuild {
    * @returns false where the series changed meanwhile and the round was cut short.
    */
   async #round(settles: boolean): Promise<boolean> {
+    const started = performance.now()
     const { growing, strict, onProgress, onStarted, signal } = this.#request
     const plan = await this.#plan(growing !== undefined && !settles)
     const { placement, sources, settings } = plan
     this.#report = undefined
     const { directory, id, isBeside } = this.#output
-    const writer = new PyramidWriter(directory, {
+    const writer = new PyramidWriter(directory, this.#written, {
       ...{ id, sources, settings },
       name: nameOfOutput(this.#request.output),
       revision: this.#revision,
@@ -273,6 +292,9 @@ class PyramidBuild {
     } finally {
       await watch?.stop()
     }
+    this.#workedS += (performance.now() - started) / 1000
+    this.#framesMade += round.framesDone
+    this.#bytesMade += round.bytesDone
     if (round.wasCutShort) return false
     if (settles) await this.#settle(plan, writer, round)
     else if (isBeside) await this.#takePlace()
@@ -292,7 +314,10 @@ class PyramidBuild {
     }
     try {
       const plan = place(this.#originUm)
-      if (before === undefined || before.sampleType === plan.placement.sampleType) return plan
+      const { sampleType } = plan.placement
+      const isSameType = this.#sampleType === undefined || this.#sampleType === sampleType
+      this.#sampleType = sampleType
+      if (isSameType) return plan
       await this.#beginAnew('The series that were added have samples of another type.')
     } catch (error) {
       if (!(error instanceof OutsideLatticeError)) throw error
@@ -308,6 +333,7 @@ class PyramidBuild {
     this.#revision = randomBytes(4).toString('hex')
     await this.close()
     this.#journal = undefined
+    this.#written = new Map()
     const before = await readRecord(output)
     if (!before) throw new RangeError(`${output} held a pyramid a moment ago`)
     // What an earlier try left beside has another lattice.
@@ -323,10 +349,12 @@ class PyramidBuild {
         `None of the ${placement.frames.length} frames can be read; the first failure: ${round.skipped[0]?.reason}`,
       )
     }
+    // The summary takes memory too, and there is nothing left to make.
+    if (!this.#request.growing) await this.#crews.close()
     for (const shard of journal.known()) if (!round.plans(shard)) writer.removeShard(nameOfShard(shard))
     const compacted = await journal.compact(shard => round.plans(shard))
-    const seconds = (performance.now() - this.#started) / 1000
-    const throughput = { frames: round.framesDone, sampleBytes: round.bytesDone, seconds }
+    const seconds = this.#workedS
+    const throughput = { frames: this.#framesMade, sampleBytes: this.#bytesMade, seconds }
     const summary = await summarise(placement, journal.entries(), throughput)
     const record = await writer.finish(placement, summary, seconds)
     await this.#takePlace()
@@ -367,17 +395,21 @@ class PyramidBuild {
 /** Frames arrive while older ones are built: after a while the round is cut short and planned anew. */
 function cutShortOnChange(growing: GrowingSeries, round: ShardRound): { stop(): Promise<void> } {
   const stopped = new AbortController()
+  const failures: unknown[] = []
   const watching = (async () => {
     await setTimeout(LEAST_ROUND_MS, undefined, { signal: stopped.signal })
     while (!(await growing.poll())) await setTimeout(POLL_EVERY_MS, undefined, { signal: stopped.signal })
     round.cutShort()
   })().catch(error => {
-    if (!stopped.signal.aborted) throw error
+    if (stopped.signal.aborted) return
+    failures.push(error)
+    round.cutShort()
   })
   return {
-    stop() {
+    async stop() {
       stopped.abort()
-      return watching
+      await watching
+      for (const failure of failures) throw failure
     },
   }
 }

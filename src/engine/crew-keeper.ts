@@ -37,7 +37,9 @@ export class CrewKeeper {
     deepest: number,
   ): Promise<Crew> {
     const { dark, gain, illumination, ...plain } = job
-    const jobKey = JSON.stringify([plain, dark?.width, gain?.width, illumination?.width])
+    // The memory is shared out anew when a series has grown a good deal.
+    const sizes = [frames, deepest].map(count => Math.ceil(Math.log2(count + 1)))
+    const jobKey = JSON.stringify([plain, sizes, dark?.width, gain?.width, illumination?.width])
     if (this.#crew && jobKey === this.#jobKey) return this.#crew
     await this.close()
     const inline = this.#plain || job.series.some(({ reader }) => reader === undefined)

@@ -49,8 +49,8 @@ export type ResultMessage =
   | { readonly id: number; readonly made: MadeShard }
   | { readonly id: number; readonly error: PackedError }
 
-/** Samples lie outside this heap; what is in it is small. */
-const HEAP = { maxOldGenerationSizeMb: 256 }
+/** Samples lie outside these heaps; what is in them is small, and soon forgotten. */
+const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 }
 
 /** The compiled module, also for callers that run from the sources. */
 const WORKER = new URL('../../dist/engine/build-worker.js', import.meta.url)

@@ -32,9 +32,10 @@ export function fingerprintOfPlaces(sources: readonly LocatedSeries[], settings:
   return hash([1, sources.map(({ url }, i) => [resolve(url), channelOf(settings, i)]), describeSettings(settings)])
 }
 
-/** Stands for the settings alone. */
+/** Stands for the settings that change a sample; where it lies is told by the pixels of its frames. */
 export function fingerprintOfSettings(settings: BuildSettings): string {
-  return hash(describeSettings(settings))
+  const { originUm: _, ...others } = describeSettings(settings)
+  return hash(others)
 }
 
 function hash(value: unknown): string {

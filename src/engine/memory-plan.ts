@@ -8,13 +8,15 @@ export const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20
 export const LEAST_MEMORY_BYTES = 300 * 2 ** 20
 
 /** Node and this program with its plan, as measured, bytes. */
-const MAIN_BYTES = 100 * 2 ** 20
+const MAIN_BYTES = 95 * 2 ** 20
 /** What a planned frame takes on the main thread: its entry in the series, its place, its row of the table, bytes. */
-const FRAME_BYTES = 900
+const FRAME_BYTES = 1300
 /** A worker thread before it has read a frame: its engine, code and what waits for the garbage collector. */
 const THREAD_BYTES = 30 * 2 ** 20
-/** Reduced blocks that wait for their parents: a few of each level of what a worker goes through. */
-const WAITING_BLOCKS = 12
+/** Share of the memory that is planned with; the rest is for what the allocators of several threads leave unused. */
+const PLANNED_SHARE = 0.92
+/** Reduced blocks of a worker that wait for their parents: a few of each level, or, where memory is short, fewer. */
+const WAITING_BLOCKS = [8, 4]
 /** Frames on each side of what a shard needs, for its neighbours. */
 const KEPT_SHARDS = 2
 /** Files that are decoded side by side: more of them end together, and fewer wait for the last. */
@@ -49,19 +51,27 @@ export function planMemory(
   const { bytes } = SAMPLE_TYPES[job.sampleType]
   const files = Math.min(MOST_FILES, Math.max(2, Math.floor(FILES_BYTES / Math.max(1, fileBytes))))
   const fixed = THREAD_BYTES + makerBytes(job) + files * fileBytes
-  const left = memoryBytes - MAIN_BYTES - frames * FRAME_BYTES
+  const left = PLANNED_SHARE * memoryBytes - MAIN_BYTES - frames * FRAME_BYTES
+  const block = (SHARD_SIZE / 2) ** 2 * bytes
   const wanted = Math.max(deepest, ...job.series.map(framesOfShards))
   for (let count = workers; count >= 1; count--) {
-    const blockBytes = count * WAITING_BLOCKS * (SHARD_SIZE / 2) ** 2 * bytes
-    const slots = Math.min(wanted, Math.floor(((left - blockBytes) / count - fixed) / slotBytes))
-    // With fewer than a shard's frames they are read again and again: then fewer workers are faster.
-    if (slots < Math.min(wanted / KEPT_SHARDS, 4) && (count > 1 || slots < 1)) continue
-    const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
-    return { workers: count, worker: { slots, slotBytes, files, fileBytes, arenaBytes }, blockBytes }
+    for (const blocks of WAITING_BLOCKS) {
+      const slots = Math.min(wanted, Math.floor((left / count - fixed - blocks * block) / slotBytes))
+      // With fewer than a shard's frames they are read again and again: then fewer workers are faster.
+      if (slots < Math.min(wanted / KEPT_SHARDS, 4) && (count > 1 || slots < 1)) continue
+      const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
+      return {
+        workers: count,
+        worker: { slots, slotBytes, files, fileBytes, arenaBytes },
+        blockBytes: count * blocks * block,
+      }
+    }
   }
-  const blocks = WAITING_BLOCKS * (SHARD_SIZE / 2) ** 2 * bytes
-  const least = Math.ceil((memoryBytes - left + blocks + fixed + slotBytes) / 2 ** 20)
-  throw new UsageError(`--memory is too little for frames of this size; ${least}MiB would do.`)
+  const fewest = Math.min(...WAITING_BLOCKS)
+  const short = fixed + fewest * block + slotBytes - left
+  throw new UsageError(
+    `--memory is too little for frames of this size; ${Math.ceil((memoryBytes + short / PLANNED_SHARE) / 2 ** 20)}MiB would do.`,
+  )
 }
 
 function bytesOf({ frameSize, sampleType }: JobSeries): number {

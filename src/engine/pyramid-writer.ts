@@ -35,15 +35,22 @@ export interface PyramidFacts {
   readonly marginPx: number
 }
 
+/** What a file holds. */
+export interface WrittenFile {
+  readonly checksum: string
+  readonly bytes: number
+}
+
 /** Writes everything of a pyramid's folder that is no shard. */
 export class PyramidWriter {
   readonly #directory: string
   readonly #facts: PyramidFacts
-  /** What was written last under a name, so that nothing is written twice: checksum and length. */
-  readonly #written = new Map<string, { readonly checksum: string; readonly bytes: number }>()
+  readonly #written: Map<string, WrittenFile>
 
-  constructor(directory: string, facts: PyramidFacts) {
+  /** @param written what was written last under each name, so that nothing is written twice; kept from round to round. */
+  constructor(directory: string, written: Map<string, WrittenFile>, facts: PyramidFacts) {
     this.#directory = directory
+    this.#written = written
     this.#facts = facts
   }
 
@@ -60,9 +67,12 @@ export class PyramidWriter {
   /** Say what is going to be built: the plan, then the metadata without the completion marker. */
   async writePlan(placement: Placement): Promise<void> {
     const table = writePlacementTable(placement.frames, new Map())
+    const planned = this.#record(placement, new Map(), 0, 0)
+    // A build that is killed before it has a plan must leave a folder that it knows again.
+    if (!this.#exists(ROOT_FILE)) await this.#writeRoot(planned)
     await this.#write(PLACEMENT_FILE, table)
     const record: PyramidRecord = {
-      ...this.#record(placement, new Map(), 0, 0),
+      ...planned,
       placement: { path: PLACEMENT_FILE, crc32c: checksumOf(table) },
     }
     // The arrays first: readers of Zarr find them once the group names them.
@@ -89,10 +99,14 @@ export class PyramidWriter {
     }
     await this.#writeLevels(record)
     // A mosaic that grew in steps is smaller once it is exact.
-    for (let level = record.levelCount; this.#exists(String(level)); level++)
-      await rm(join(this.#directory, String(level)), { recursive: true })
+    for (let level = record.levelCount; this.#exists(String(level)); level++) await this.#removeLevel(String(level))
     await this.#writeRoot(record, histograms)
     return record
+  }
+
+  async #removeLevel(level: string): Promise<void> {
+    await rm(join(this.#directory, level), { recursive: true })
+    this.#written.delete(`${level}/${ROOT_FILE}`)
   }
 
   removeShard(name: string): void {

@@ -29,6 +29,8 @@ export class ShardQueue {
   readonly #order: readonly ShardNode[]
   readonly #stretches: Stretch[]
   readonly #parents: ShardNode[] = []
+  /** Parents that are being made from what is not there any more. */
+  readonly #outdated = new Set<ShardNode>()
   #wanted: ShardNode[] = []
   #remaining = 0
 
@@ -71,9 +73,9 @@ export class ShardQueue {
     return this.#remaining === 0
   }
 
-  /** Whether somebody is at it: what became of another try is not wanted any more. */
-  isBeingMade(node: ShardNode): boolean {
-    return this.#states.get(node) === 'making'
+  /** Whether what is being made of it is still wanted. */
+  isWanted(node: ShardNode): boolean {
+    return this.#states.get(node) === 'making' && !this.#outdated.has(node)
   }
 
   isCurrent(node: ShardNode): boolean {
@@ -113,26 +115,46 @@ export class ShardQueue {
     this.#childDone(node)
   }
 
-  /** A node that is being made, or was, must be made (again). */
+  /** What was made of a node is not wanted, or nothing was made: it comes again when it can be made. */
+  giveBack(node: ShardNode): void {
+    this.#outdated.delete(node)
+    if (node.level === 0) {
+      this.retry(node)
+      return
+    }
+    this.#remaining--
+    this.#states.set(node, 'waiting')
+    this.#consider(node)
+  }
+
+  /** A leaf that is being made, or was, must be made (again). */
   retry(node: ShardNode): void {
     const state = this.#states.get(node)
     if (state === 'stale') return
     this.#states.set(node, 'stale')
     if (state === 'current') this.#remaining++
-    if (node.level > 0) this.#parents.push(node)
-    else this.#wanted.push(node)
+    this.#wanted.push(node)
     for (let above = node.parent; above; above = above.parent) this.#wait(above)
   }
 
   /** A parent of which something below is made anew. */
   #wait(node: ShardNode): void {
     const state = this.#states.get(node)
-    if (state === 'stale' || state === 'making') this.#remaining--
+    // Nobody else gets it before whoever is at it is done: two would write to one file.
+    if (state === 'making') {
+      this.#outdated.add(node)
+      return
+    }
+    if (state === 'stale') this.#remaining--
     this.#states.set(node, 'waiting')
   }
 
   #childDone({ parent }: ShardNode): void {
-    if (!parent || this.#states.get(parent) !== 'waiting') return
+    if (parent && this.#states.get(parent) === 'waiting') this.#consider(parent)
+  }
+
+  /** A parent waits no longer once its children are all there. */
+  #consider(parent: ShardNode): void {
     if (!parent.children.every(child => child === undefined || this.isCurrent(child))) return
     if (this.#fingerprints.get(parent) === this.expectedOfParent(parent)) {
       this.#states.set(parent, 'current')

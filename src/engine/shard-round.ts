@@ -188,27 +188,31 @@ export class ShardRound {
     const expected = node.level > 0 ? queue.expectedOfParent(node) : ''
     const positions = node.frames.filter(position => !this.#isSkipped(position))
     const task = node.level > 0 ? this.#parentTask(node) : this.#leafTask(node, positions)
-    let handsUp = false
+    let isCommitted = false
     try {
       const made = await crew.make(worker, task)
-      if (this.#options.signal?.aborted || !queue.isBeingMade(node)) return
-      if (node.level === 0) handsUp = this.#commitLeaf(node, made, positions, queue)
-      // Else something below was made anew meanwhile, and this will be, too.
-      else if (queue.expectedOfParent(node) === expected) {
+      if (this.#options.signal?.aborted) return
+      if (node.level === 0) isCommitted = this.#commitLeaf(node, made, positions, queue)
+      // Else something below was made anew meanwhile.
+      else if (queue.isWanted(node) && queue.expectedOfParent(node) === expected) {
         this.#commit(node, made, expected, {}, queue)
-        handsUp = true
+        isCommitted = true
       }
     } catch (error) {
       if (!(error instanceof WorkerLostError)) throw error
-      this.#retryLost(node, queue, error)
+      this.#countLoss(node, error)
     } finally {
       if (task.kind === 'parent') for (const child of task.children) this.#blocks.free(child)
-      if (handsUp) this.#blocks.keep(node, task.block)
+      if (isCommitted) this.#blocks.keep(node, task.block)
       else this.#blocks.free(task.block)
     }
+    if (isCommitted) return
+    rmSync(temporaryPath(task.path), { force: true })
+    queue.giveBack(node)
   }
 
-  #retryLost(node: ShardNode, queue: ShardQueue, { isCulprit, message }: WorkerLostError): void {
+  /** @throws {SourceUnavailableError} workers ended on this shard as often as they may. */
+  #countLoss(node: ShardNode, { isCulprit, message }: WorkerLostError): void {
     const tries = (this.#tries.get(node) ?? 0) + (isCulprit ? 1 : 0)
     this.#tries.set(node, tries)
     if (tries >= TRIES) {
@@ -216,7 +220,6 @@ export class ShardRound {
         `The worker that made the shard ${node.name} ended twice (${message}); less may run at a time with --workers, or more memory be used with --memory.`,
       )
     }
-    queue.retry(node)
   }
 
   #leafTask({ name, row, column, parent }: ShardNode, positions: readonly number[]): LeafTask {
@@ -255,10 +258,7 @@ export class ShardRound {
     const { frames } = this.#tree.placement
     const unread = new Map(made.skipped.map(({ position, error }) => [positions[position], error]))
     // Another shard could not read a frame that this one could: it is left out everywhere.
-    if (positions.some(position => this.#isSkipped(position) && !unread.has(position))) {
-      queue.retry(node)
-      return false
-    }
+    if (positions.some(position => this.#isSkipped(position) && !unread.has(position))) return false
     const fresh = [...unread.keys()].filter(position => !this.#isSkipped(position))
     for (const [position, error] of unread) {
       if (this.#options.strict) throw unpackError(error)

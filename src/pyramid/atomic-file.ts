@@ -10,7 +10,8 @@ import { makeFolder } from './make-folder.js'
  * @throws {SourceUnavailableError} the disk is full, read-only or failing; nothing is left behind.
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`
+  // What a build that was killed left is overwritten by the next one: only one at a time writes to a folder.
+  const temporary = `${path}.tmp`
   try {
     await makeFolder(dirname(path))
     const file = await open(temporary, 'w')

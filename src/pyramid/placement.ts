@@ -97,6 +97,7 @@ export function placeFrames(
   const { zero, originUm } = originOf(sources, settings, pixelSizeUm, mosaicPixel, lattice)
   const pyme = settings.blend === 'pyme'
 
+  const selections = new Map<string, MosaicSelection>()
   const placed = sources.flatMap(({ url, series }, number) => {
     const size = orientedSize(series.frameSize, settings.orientation)
     const frames = series.frames.filter(frame => frame.index >= series.dataStartsAt)
@@ -113,7 +114,7 @@ export function placeFrames(
         positionUm: position,
         stageUm: stage,
         rect: { x0, y0, x1: x0 + size.width, y1: y0 + size.height },
-        selection: selectionOf(frame, number, settings),
+        selection: shared(selectionOf(frame, number, settings), selections),
         stamp: frame.stamp,
       }
     })
@@ -252,6 +253,14 @@ function selectionOf(frame: FrameSeries['frames'][number], series: number, { joi
     return { channel: [...new Set(join.names)].indexOf(join.names[series]), zPlane, timePoint: frame.timePoint }
   }
   return { channel: frame.channel, zPlane, timePoint: frame.timePoint }
+}
+
+/** The one object that stands for equal selections: a plate has 100,000 frames and few planes. */
+function shared(selection: MosaicSelection, known: Map<string, MosaicSelection>): MosaicSelection {
+  const key = `${selection.channel} ${selection.zPlane} ${selection.timePoint}`
+  const first = known.get(key) ?? selection
+  known.set(key, first)
+  return first
 }
 
 function channelsOf(sources: readonly LocatedSeries[], { join }: BuildSettings): Channel[] {

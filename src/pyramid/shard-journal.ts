@@ -136,7 +136,7 @@ export class ShardJournal {
    * @throws {SourceUnavailableError} the disk is full or failing; the journal is as it was before.
    */
   async compact(keep: (shard: KnownShard) => boolean = () => true): Promise<{ crc32c: string; bytes: number }> {
-    const temporary = `${this.#path}.${process.pid}.tmp`
+    const temporary = `${this.#path}.tmp`
     const kept = new Map<string, KnownShard & LineRange>()
     let [checksum, bytes] = [0, 0]
     let file: FileHandle | undefined

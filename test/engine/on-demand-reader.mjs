@@ -21,6 +21,7 @@ function makeNoise() {
  *   `deadly` end the thread that reads them, those in `greedy` fill its memory.
  */
 export function openFrameReader({ width, height, slowMs = 0, broken = [], deadly = [], greedy = [] }) {
+  const samples = new Uint16Array(width * height)
   return {
     async readFrame(index) {
       if (slowMs > 0) await setTimeout(slowMs)
@@ -29,7 +30,8 @@ export function openFrameReader({ width, height, slowMs = 0, broken = [], deadly
       if (greedy.includes(index) && parentPort) fillMemory()
       noise ??= makeNoise()
       const start = (index * 9973) % (NOISE_SAMPLES - width * height)
-      const samples = noise.slice(start, start + width * height)
+      // One array for all: builders copy what they are given.
+      samples.set(noise.subarray(start, start + width * height))
       samples[0] = index % 65536
       return { width, height, sampleType: 'uint16', samples }
     },
