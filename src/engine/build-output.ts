@@ -102,7 +102,13 @@ export async function prepareOutput(
 }
 
 async function inPlace(path: string, id: string, known: KnownPyramid | undefined): Promise<BuildOutput> {
-  const release = await lockFolder(path)
+  const free = await lockFolder(path)
+  let isReleased = false
+  const release = async (): Promise<void> => {
+    // A second release could free the lock of the next build.
+    if (!isReleased) await free()
+    isReleased = true
+  }
   return { directory: path, id, known, isBeside: false, settle: async () => undefined, release }
 }
 
@@ -136,6 +142,8 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
     const known = there && wanted.objectionTo(there) === undefined ? there : undefined
     const inner = await inPlace(directory, before.id, known)
     if (there && !known) await clear(directory, there.record)
+    // A second release could free the lock of the next build.
+    let isReleased = false
     return {
       ...inner,
       isBeside: true,
@@ -154,6 +162,8 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
         }
       },
       async release() {
+        if (isReleased) return
+        isReleased = true
         await inner.release()
         // After `settle` this is the lock that was made for the new folder.
         await releaseTarget()

@@ -39,6 +39,9 @@ const LEAST_ROUND_MS = 400
 const MANY_FRAMES = 5000
 const KEEP_HEAP_SMALL = '--heap-growing-percent=30'
 
+/** A journal that grows for hours is rewritten now and then. */
+const MOST_WASTED_BYTES = 32 * 2 ** 20
+
 /** Series that are still being acquired. */
 export interface GrowingSeries {
   /** As they are now. */
@@ -190,7 +193,6 @@ class PyramidBuild {
   readonly #request: BuildRequest
   readonly #crews: CrewKeeper
   readonly #feed = new Feed()
-  readonly #started = performance.now()
   /** Why frames were left out, by what they are. */
   readonly #skips = new Map<string, string>()
   #output: BuildOutput
@@ -282,7 +284,7 @@ class PyramidBuild {
       skips: this.#skips,
       crews: this.#crews,
       feed: this.#feed,
-      startedMs: this.#started,
+      startedMs: started,
     })
     this.#feed.follow(directory, round, isBeside)
     await onStarted?.(isBeside ? undefined : this.#feed)
@@ -298,6 +300,7 @@ class PyramidBuild {
     if (round.wasCutShort) return false
     if (settles) await this.#settle(plan, writer, round)
     else if (isBeside) await this.#takePlace()
+    else if (this.#journal.wastedBytes > MOST_WASTED_BYTES) await this.#journal.compact(shard => round.plans(shard))
     return true
   }
 

@@ -8,6 +8,9 @@ const ROW_STEP = 4
 /** Repeated frames at one place all overlap each other; each is compared with so many of those after it. */
 const NEIGHBOURS = 8
 
+/** A shard of a plate has a few hundred; tens of thousands of frames over one place would fill the journal with pairs. */
+const MOST_PAIRS = 4096
+
 interface Pair {
   readonly a: number
   readonly b: number
@@ -27,6 +30,8 @@ interface Pair {
 export class Overlaps {
   readonly #kernels: Kernels
   readonly #pairs: Pair[] = []
+  /** By position of either frame. */
+  readonly #pairsOf = new Map<number, Pair[]>()
 
   /** @param rects of the frames, level-0 px, by position; in series order. */
   constructor(rects: ReadonlyMap<number, Rect>, region: Rect, kernels: Kernels) {
@@ -34,7 +39,7 @@ export class Overlaps {
     const frames = [...rects]
     frames.forEach(([a, rectA], i) => {
       let compared = 0
-      for (let k = i + 1; k < frames.length && compared < NEIGHBOURS; k++) {
+      for (let k = i + 1; k < frames.length && compared < NEIGHBOURS && this.#pairs.length < MOST_PAIRS; k++) {
         const [b, rectB] = frames[k]
         const x = Math.max(rectA.x0, rectB.x0, region.x0)
         const width = Math.min(rectA.x1, rectB.x1, region.x1) - x
@@ -42,16 +47,18 @@ export class Overlaps {
         const rows = Math.ceil((Math.min(rectA.y1, rectB.y1, region.y1) - y) / ROW_STEP)
         if (width <= 0 || rows <= 0) continue
         compared++
-        this.#pairs.push({ a, b, x, y, width, rows, sumA: 0, sumB: 0 })
+        const pair = { a, b, x, y, width, rows, sumA: 0, sumB: 0 }
+        this.#pairs.push(pair)
+        for (const position of [a, b]) this.#pairsOf.set(position, [...(this.#pairsOf.get(position) ?? []), pair])
       }
     })
   }
 
   /** Take in one frame; each is to be given once. */
   add(position: number, frame: PlacedPlane): void {
-    for (const pair of this.#pairs) {
+    for (const pair of this.#pairsOf.get(position) ?? []) {
       if (pair.a === position) pair.sumA = this.#sum(frame, pair)
-      else if (pair.b === position) pair.sumB = this.#sum(frame, pair)
+      else pair.sumB = this.#sum(frame, pair)
     }
   }
 

@@ -1,7 +1,7 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromSystemError, SourceUnavailableError } from '../errors.js'
-import { SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
+import { type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import { SHARD_SIZE } from '../pyramid/mosaic-geometry.js'
@@ -39,7 +39,7 @@ export interface RoundOptions {
   readonly skips: Map<string, string>
   readonly crews: CrewKeeper
   readonly feed: BuildFeed
-  /** When the build began, ms of `performance.now()`. */
+  /** When the round began, ms of `performance.now()`. */
   readonly startedMs: number
   readonly onProgress: ((progress: BuildProgress) => void) | undefined
   readonly signal: AbortSignal | undefined
@@ -55,6 +55,8 @@ export class ShardRound {
   readonly #tries = new Map<ShardNode, number>()
   /** 1 for frames of which a shard is there, by position. */
   readonly #done: Uint8Array
+  /** Of a decoded frame. */
+  readonly #meanBytes: number
   #framesDone = 0
   #framesBefore = 0
   #isCutShort = false
@@ -64,7 +66,12 @@ export class ShardRound {
     this.#tree = options.tree
     this.#journal = options.journal
     this.#blocks = new BlockPool(options.tree.placement.sampleType)
-    this.#done = new Uint8Array(options.tree.placement.frames.length)
+    const { frames } = options.tree.placement
+    this.#done = new Uint8Array(frames.length)
+    const bytes = options.sources.map(
+      ({ series: { frameSize, sampleType } }) => frameSize.width * frameSize.height * SAMPLE_TYPES[sampleType].bytes,
+    )
+    this.#meanBytes = frames.reduce((sum, { series }) => sum + bytes[series], 0) / Math.max(1, frames.length)
   }
 
   /** Whether it ended before everything was made. */
@@ -83,12 +90,7 @@ export class ShardRound {
 
   /** Samples of those frames. */
   get bytesDone(): number {
-    const { frames } = this.#tree.placement
-    const bytes = this.#options.sources.map(
-      ({ series: { frameSize, sampleType } }) => frameSize.width * frameSize.height * SAMPLE_TYPES[sampleType].bytes,
-    )
-    const mean = frames.reduce((sum, { series }) => sum + bytes[series], 0) / Math.max(1, frames.length)
-    return Math.round(this.framesDone * mean)
+    return Math.round(this.framesDone * this.#meanBytes)
   }
 
   /** The frames that were left out. */
@@ -180,7 +182,8 @@ export class ShardRound {
         resolve()
       }
       signal?.addEventListener('abort', onAbort)
-      pump()
+      if (signal?.aborted) onAbort()
+      else pump()
     })
   }
 
@@ -267,10 +270,7 @@ export class ShardRound {
     const shard = shardRect(node)
     const used = positions.filter(position => !unread.has(position))
     const details = {
-      covered: used.flatMap(position => {
-        const { x0, y0, x1, y1 } = frames[position].rect
-        return [Math.max(x0, shard.x0), Math.max(y0, shard.y0), Math.min(x1, shard.x1), Math.min(y1, shard.y1)]
-      }),
+      covered: distinctRects(used.map(position => cut(frames[position].rect, shard))),
       skipped: node.frames
         .filter(position => this.#isSkipped(position))
         .map(position => {
@@ -393,11 +393,26 @@ export class ShardRound {
   }
 }
 
-function shardRect({ row, column }: ShardNode): { x0: number; y0: number; x1: number; y1: number } {
+function shardRect({ row, column }: ShardNode): Rect {
   return {
     x0: column * SHARD_SIZE,
     y0: row * SHARD_SIZE,
     x1: (column + 1) * SHARD_SIZE,
     y1: (row + 1) * SHARD_SIZE,
   }
+}
+
+function cut(rect: Rect, to: Rect): Rect {
+  return {
+    x0: Math.max(rect.x0, to.x0),
+    y0: Math.max(rect.y0, to.y0),
+    x1: Math.min(rect.x1, to.x1),
+    y1: Math.min(rect.y1, to.y1),
+  }
+}
+
+/** x0, y0, x1, y1, … of the rectangles, each once: repeated frames lie at one place. */
+function distinctRects(rects: readonly Rect[]): number[] {
+  const distinct = new Map(rects.map(({ x0, y0, x1, y1 }) => [`${x0} ${y0} ${x1} ${y1}`, [x0, y0, x1, y1]]))
+  return [...distinct.values()].flat()
 }

@@ -79,6 +79,13 @@ export class ShardJournal {
     return this.#known.size
   }
 
+  /** Bytes of entries that newer ones took the place of. */
+  get wastedBytes(): number {
+    let used = 0
+    for (const { length } of this.#known.values()) used += length
+    return this.#end - used
+  }
+
   /** The newest entry of a shard, in short; undefined where there is none. */
   current(key: ShardKey): KnownShard | undefined {
     return this.#known.get(nameOfShard(key))
