@@ -20,7 +20,7 @@ import { CLI, PLATE, tilestage } from '../run-cli.js'
 import { onDemandSource } from './on-demand-source.js'
 
 const FRAME_SIZE = { width: 600, height: 500 }
-const SLOW_MS = 40
+const SLOW_MS = 30
 const FIRST_PLANE = { channel: 0, zPlane: 0, timePoint: 0 }
 
 type Point = { readonly xUm: number; readonly yUm: number }
@@ -126,11 +126,11 @@ function journalOf(directory: string): (ShardEntry | undefined)[] {
   return lines.map(line => readShardEntry(line.slice(9)))
 }
 
-/** Every tile of every level that has something to show. */
+/** Every tile that has something to show, of full resolution and of levels that are made from it in different ways. */
 async function* tilesOf(pyramid: Pyramid): AsyncGenerator<[string, CoveredTile]> {
   const { signal } = new AbortController()
   const { levelCount, size, tileSize } = pyramid.geometry
-  for (let level = 0; level < levelCount; level++) {
+  for (const level of new Set([0, 1, 3, levelCount - 1])) {
     const edge = tileSize * 2 ** level
     for (let row = 0; row * edge < size.height; row++) {
       for (let column = 0; column * edge < size.width; column++) {
@@ -152,7 +152,9 @@ async function tilesOfMoments(
   for (const moment of moments) {
     const output = join(dir, `${originUm.x}-${MOMENTS.indexOf(moment)}`)
     const settings = { ...DEFAULT_SETTINGS, originUm }
-    await buildPyramid({ ...request(output, settings, sourcesOf(moment, true)), workers: 1 })
+    // Without a reader for threads it is built on this one, which takes less time than to start others.
+    const sources = sourcesOf(moment, true).map(source => ({ ...source, reader: undefined }))
+    await buildPyramid(request(output, settings, sources))
     const found = await look(output)
     if (found) all.push(found.tiles)
   }
@@ -208,8 +210,10 @@ function checkFeed(t: Test, feed: BuildFeed): { readonly shards: () => number } 
   let shards = 0
   feed.on('shard', entry => {
     shards++
-    const last = readFileSync(join(feed.directory, JOURNAL_FILE), 'utf8').trimEnd().split('\n').at(-1)
-    if (last?.slice(9) !== writeShardEntry(entry)) t.fail(`${nameOfShard(entry)} is not the last line of the journal`)
+    const journal = readFileSync(join(feed.directory, JOURNAL_FILE))
+    const last = journal.toString('utf8', journal.lastIndexOf('\n', -2) + 1)
+    if (last.slice(9) !== `${writeShardEntry(entry)}\n`)
+      t.fail(`${nameOfShard(entry)} is not the last line of the journal`)
     const path = join(feed.directory, nameOfShard(entry))
     if (entry.bytes === 0) return
     const file = readFileSync(path)
@@ -243,7 +247,7 @@ t.test('series that grow, move, mend and outgrow their lattice end in the bytes 
       ids.add((await readRecord(output))?.id ?? 'none')
       if (feed && !told) {
         told = checkFeed(t, feed)
-        feed.on('shard', () => void (Number(told?.shards()) % 12 === 0 && lookOnce()))
+        feed.on('shard', () => void (Number(told?.shards()) % 24 === 0 && lookOnce()))
         feed.on('finished', directory => {
           finished.push(directory)
           const root = JSON.parse(readFileSync(join(directory, 'zarr.json'), 'utf8'))
@@ -357,7 +361,7 @@ t.test('tilestage build goes on where it was killed, to the same bytes', async t
   t.equal((await tilestage(args(join(dir, 'whole')))).status, 0)
   const expected = contents(join(dir, 'whole'))
   const output = join(dir, 'killed')
-  for (const lines of [1, 6, 12]) await killAt(lines, spawn(process.execPath, [CLI, ...args(output)]), output)
+  for (const lines of [2, 11]) await killAt(lines, spawn(process.execPath, [CLI, ...args(output)]), output)
   const { status, stderr } = await tilestage(args(output))
   t.equal(status, 0, stderr)
   t.same(contents(output), expected)
