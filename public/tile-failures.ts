@@ -14,9 +14,8 @@ export class TileFailures {
   }
 
   show(store: TileStore): void {
-    const errors = [...store.failures.values()]
     // A server that does not answer is told by the connection; its tiles are read again when it is back.
-    const refused = errors.filter(error => error instanceof ApiError)
+    const refused = store.failures.filter(error => error instanceof ApiError)
     if (refused.length === 0) {
       this.#notices.dismiss('damage')
       return

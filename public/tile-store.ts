@@ -31,6 +31,13 @@ interface KeptTile extends TileContent {
   readonly address: TileAddress
 }
 
+interface FailedTile {
+  readonly plane: PlaneSelection
+  readonly address: TileAddress
+  readonly version: string
+  readonly error: Error
+}
+
 interface LoadingTile {
   readonly version: string
   readonly content: Promise<TileContent>
@@ -44,12 +51,12 @@ const MAX_BYTES = 128 * 2 ** 20
  * is asked for again, and until that is there, what is in memory is what there is to see.
  */
 export class TileStore {
-  /** Why tiles could not be read, by key; a repeated `load` tries again. */
-  readonly failures = new Map<string, Error>()
   /** Whether there were changes that nobody told; `replan` finds them. */
   hasGap = false
   readonly #coverages = new Map<string, TileCoverage>()
   readonly #kept = new Map<string, KeptTile>()
+  /** By key; a repeated `load` tries again. */
+  readonly #failed = new Map<string, FailedTile>()
   readonly #loading = new Map<string, LoadingTile>()
   /** Changes told while coverage was on the way, which may be older than they are. */
   readonly #early = new Set<ShardVersion[]>()
@@ -144,9 +151,16 @@ export class TileStore {
     )
   }
 
+  /** Why tiles cannot be read as they are now; what became of an older version of them does not matter. */
+  get failures(): readonly Error[] {
+    return [...this.#failed.values()]
+      .filter(({ plane, address, version }) => version === this.versionOf(plane, address))
+      .map(({ error }) => error)
+  }
+
   /** Whether a tile was asked for and could not be read. */
   hasFailed(plane: PlaneSelection, address: TileAddress): boolean {
-    return this.failures.has(keyOf(plane, address))
+    return this.#failed.get(keyOf(plane, address))?.version === this.versionOf(plane, address)
   }
 
   /** What is in memory of a tile, of whatever version. */
@@ -204,13 +218,13 @@ export class TileStore {
   async #read(key: string, plane: PlaneSelection, address: TileAddress, version: string): Promise<TileContent> {
     try {
       const bytes = await readTileBytes(this.#pyramid, plane, address, version, this.#closing.signal)
-      this.failures.delete(key)
+      this.#failed.delete(key)
       const content = { version, tile: bytes && decodeTile(this.#pyramid, bytes) }
       this.#keep({ plane, address, ...content })
       return content
     } catch (error) {
       if (!this.#closing.signal.aborted) {
-        this.failures.set(key, error as Error)
+        this.#failed.set(key, { plane, address, version, error: error as Error })
         this.#onFailure(error as Error)
       }
       throw error

@@ -127,7 +127,7 @@ const chooser = new PyramidChooser(buttonById('chooser'), byId('chooser-menu'), 
 })
 const feed = new EventFeed({
   source: (current, gapless) => {
-    if (store?.failures.size) retryTiles()
+    if (store && store.failures.length > 0) retryTiles()
     void readiness.track(session.follow(current, gapless))
   },
   tiles: changes => session.changed(changes),
@@ -395,7 +395,7 @@ function onSettled(): void {
   const visible = picture.visibleRect
   if (!store || !visible) return
   if (growthsDrawn === growths) readiness.settle()
-  if (store.failures.size === 0) notices.dismiss('damage')
+  if (store.failures.length === 0) notices.dismiss('damage')
   const view = JSON.stringify([store.pyramid.id, store.pyramid.version, growths, plane, visible, picture.level])
   if (view === countedView) return
   countedView = view

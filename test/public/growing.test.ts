@@ -299,4 +299,5 @@ t.test('a shard that cannot be read is hatched, and drawn when it was made anew'
   await page.waitForSelector('#notice:has-text("could not be read")')
   await andSee(page, () => build.make(shard))
   await comparePicture(t, page, build.finished, CONTRAST, 'made anew')
+  t.notMatch(await page.textContent('#notice'), /could not be read/)
 })
