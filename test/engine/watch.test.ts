@@ -17,6 +17,7 @@ import { checksumOfShard, JOURNAL_FILE, nameOfShard, type ShardEntry } from '../
 import { readCoveredTile } from '../../src/server/read-covered-tile.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { CLI, PLATE, tilestage } from '../run-cli.js'
+import { reproducibleFiles } from './build-for-test.js'
 import { onDemandSource } from './on-demand-source.js'
 
 const FRAME_SIZE = { width: 600, height: 500 }
@@ -105,12 +106,7 @@ class ScriptedSeries implements GrowingSeries {
 
 /** Every file that the same series give at the same origin, by path; journal entries without their fingerprints. */
 function contents(directory: string): Record<string, string | undefined> {
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile())
-    .map(entry => join(entry.parentPath, entry.name).slice(directory.length + 1))
-    // The root has a random id; the report has the time it took.
-    .filter(name => name !== 'zarr.json' && name !== 'tilestage/report.json')
-    .sort()
+  const files = reproducibleFiles(directory)
   return Object.fromEntries(
     files.map(name => [
       name,

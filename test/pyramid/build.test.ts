@@ -16,15 +16,15 @@ import {
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import t from 'tap'
-import { type BuildReport, type BuildRequest, buildPyramid } from '../../src/engine/build-pyramid.js'
 import { CorruptDataError, UnsupportedDataError } from '../../src/errors.js'
 import { bytesOfSamples, type Rect, SAMPLE_TYPES } from '../../src/plane.js'
-import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
+import type { BuildSettings } from '../../src/pyramid/build-settings.js'
 import { gridOf } from '../../src/pyramid/mosaic-geometry.js'
 import { checksumOf, openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { openSources } from '../../src/sources/open-source.js'
+import { build } from '../engine/build-for-test.js'
 import { seededRandom } from '../seeded-random.js'
 import { naiveMosaic, naivePymeTiles, naiveReduce } from './naive-mosaic.js'
 import { readWithZarrita } from './read-with-zarrita.js'
@@ -35,23 +35,6 @@ const plate = ['well_A1', 'well_A2', 'well_B1'].map(
   name => new URL(`../../examples/plate/${name}.pcs`, import.meta.url).pathname,
 )
 const fixture = (name: string): Buffer => readFileSync(new URL(`../fixtures/pyme/${name}`, import.meta.url))
-
-function build(
-  sources: readonly FrameSource[],
-  output: string,
-  settings: Partial<BuildSettings> = {},
-  request: Partial<BuildRequest> = {},
-): Promise<BuildReport> {
-  return buildPyramid({
-    sources,
-    output,
-    settings: { ...DEFAULT_SETTINGS, ...settings },
-    overwrite: false,
-    strict: false,
-    software: 'tilestage test',
-    ...request,
-  })
-}
 
 async function openPlate(): Promise<FrameSource[]> {
   return (await openSources(plate)).sources as FrameSource[]

@@ -11,6 +11,7 @@ import { nameOfShard, ShardJournal, type ShardKey } from '../../src/pyramid/shar
 import type { TilesEvent } from '../../src/server/tile-changes.js'
 import { FIRST_PLANE, framesOf, GrowingPlate, maskOf } from '../pyramid/growing-plate.js'
 import { decodePng } from './decode-png.js'
+import { listen } from './listen.js'
 import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
 
 /** Of the plates below: 2 × 1 shards, z 4 is level 0. */
@@ -58,19 +59,9 @@ async function serveGrowing(t: Test): Promise<GrowingServer> {
   }
 }
 
-/** An open event stream: its events one by one, beats left out. */
-async function* listen(url: string): AsyncGenerator<{ name: string; data: never }> {
-  const reply = await fetch(new URL('events', url))
-  let text = ''
-  // The DOM's type of a stream cannot be iterated; Node's can, and this is one.
-  for await (const chunk of reply.body as unknown as AsyncIterable<Uint8Array>) {
-    text += Buffer.from(chunk).toString()
-    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end)) ?? []
-      text = text.slice(end + 2)
-      if (name !== 'beat') yield { name, data: JSON.parse(data) as never }
-    }
-  }
+/** Everything that the server tells but beats. */
+async function* news(url: string): AsyncGenerator<{ name: string; data: never }> {
+  for await (const { name, data } of listen(url)) if (name !== 'beat') yield { name, data: data as never }
 }
 
 t.test('a growing pyramid is served: what is planned, what is there, and versions of each shard', async t => {
@@ -156,7 +147,7 @@ t.test('a growing pyramid is served: what is planned, what is there, and version
 t.test('pages hear of what changed a few times a second, and of the end after the last change', async t => {
   const server = await serveGrowing(t)
   const { plate, journal, get, ask, id } = server
-  const page = listen(await server.app.listen({ host: '127.0.0.1', port: 0 }))
+  const page = news(await server.app.listen({ host: '127.0.0.1', port: 0 }))
   const next = async () => (await page.next()).value!
   t.match(await next(), { name: 'source', data: { current: { id }, revision: 1, changes: 0 } })
   // Nobody calls for a look here: the server looks by itself while a page listens.
@@ -204,7 +195,7 @@ t.test('frames that arrive change the plan; a pyramid begun anew takes its old t
   const few = framesOf(2, 1).slice(3)
   await plate.writePlan(few)
   await build(leaf(0, 0), few)
-  const page = listen(await server.app.listen({ host: '127.0.0.1', port: 0 }))
+  const page = news(await server.app.listen({ host: '127.0.0.1', port: 0 }))
   t.match((await page.next()).value, { name: 'source' })
   const { version } = (await get('')).json()
   const before: string = (await get('/coverage')).json().levels[0].shards['0/0']
@@ -258,7 +249,7 @@ t.test('a build in this process shows at once, hears what is wanted, and tells h
   await plate.writePlan()
   const journal = await ShardJournal.open(directory)
   t.teardown(() => journal.close())
-  const page = listen(await server.app.listen({ host: '127.0.0.1', port: 0 }))
+  const page = news(await server.app.listen({ host: '127.0.0.1', port: 0 }))
   t.match((await page.next()).value, { name: 'source', data: { current: null } })
   await server.registry.attach(feed)
   t.match((await page.next()).value, { name: 'source', data: { current: { id } } })

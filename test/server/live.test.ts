@@ -17,6 +17,7 @@ import { sendError } from '../../src/server/error-replies.js'
 import { EventStream } from '../../src/server/event-stream.js'
 import { startServer } from '../../src/server/serve.js'
 import { tileFile, writePymePyramid } from '../pyramid/write-pyme-pyramid.js'
+import { listen } from './listen.js'
 import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
 
 const LEGACY = fileURLToPath(new URL('../fixtures/pyme-pyramids/legacy_schema_A1first4_t128', import.meta.url))
@@ -96,21 +97,6 @@ async function folders(t: Test, names: readonly string[]): Promise<string> {
   const folder = t.testdir({ page: PAGE_FILES })
   for (const name of names) await mkdir(join(folder, name))
   return folder
-}
-
-/** An open event stream: its events one by one. */
-async function* listen(url: string): AsyncGenerator<{ name: string; data: unknown }> {
-  const reply = await fetch(new URL('events', url))
-  let text = ''
-  // The DOM's type of a stream cannot be iterated; Node's can, and this is one.
-  for await (const chunk of reply.body as unknown as AsyncIterable<Uint8Array>) {
-    text += Buffer.from(chunk).toString()
-    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end)) ?? []
-      text = text.slice(end + 2)
-      yield { name, data: JSON.parse(data) }
-    }
-  }
 }
 
 t.test('open pages hear of every swap, every refusal, and a beat in between', async t => {
