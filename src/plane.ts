@@ -18,6 +18,11 @@ export function unite(a: Rect | undefined, b: Rect): Rect {
   return { x0: Math.min(a.x0, b.x0), y0: Math.min(a.y0, b.y0), x1: Math.max(a.x1, b.x1), y1: Math.max(a.y1, b.y1) }
 }
 
+/** What both share; empty or turned inside out where that is nothing. */
+export function intersect(a: Rect, b: Rect): Rect {
+  return { x0: Math.max(a.x0, b.x0), y0: Math.max(a.y0, b.y0), x1: Math.min(a.x1, b.x1), y1: Math.min(a.y1, b.y1) }
+}
+
 /** The pixels of its level that a level-0 rectangle touches: outwards rounded, as coverage is. */
 export function rectAtLevel(rect: Rect, level: number): Rect {
   const scale = 2 ** level

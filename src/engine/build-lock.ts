@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs'
-import { access, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { fromSystemError, SourceUnavailableError, systemCode } from '../errors.js'
@@ -11,32 +11,26 @@ export const LOCK_FILE = '.tilestage-building'
  * Keep other builds out of a folder, whose shards they would mix with ours. The lock of a build that was killed is
  * taken over.
  *
- * @returns a function that frees the folder.
+ * @returns a function that frees the folder, once: later the lock may be that of the next build.
  * @throws {SourceUnavailableError} another build writes there, or the lock cannot be written.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, LOCK_FILE)
-  const free = (): Promise<void> => rm(path, { force: true })
+  const remove = (): Promise<void> => rm(path, { force: true })
   try {
     if (!(await takeLock(path))) {
-      await refuseLiveOwner(folder, path)
-      await free()
-      if (!(await takeLock(path))) await refuseLiveOwner(folder, path)
+      await refuseLocked(folder)
+      await remove()
+      if (!(await takeLock(path))) await refuseLocked(folder)
     }
-    return free
+    let isFreed = false
+    return async () => {
+      if (!isFreed) await remove()
+      isFreed = true
+    }
   } catch (error) {
     throw fromSystemError(error, path)
   }
-}
-
-/** @throws {SourceUnavailableError} another build writes to the folder. */
-export async function refuseLocked(folder: string): Promise<void> {
-  const path = join(folder, LOCK_FILE)
-  const isLocked = await access(path).then(
-    () => true,
-    () => false,
-  )
-  if (isLocked) await refuseLiveOwner(folder, path)
 }
 
 /** @returns whether the lock is ours now. */
@@ -52,7 +46,9 @@ async function takeLock(path: string): Promise<boolean> {
   }
 }
 
-async function refuseLiveOwner(folder: string, path: string): Promise<void> {
+/** @throws {SourceUnavailableError} another build writes to the folder. */
+export async function refuseLocked(folder: string): Promise<void> {
+  const path = join(folder, LOCK_FILE)
   const [owner, host, start] = (await readFile(path, 'utf8').catch(() => '')).split(' ')
   if (owner === '' || (host === hostname() && !(await isAlive(Number(owner), start)))) return
   throw new SourceUnavailableError(

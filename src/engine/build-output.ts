@@ -102,13 +102,7 @@ export async function prepareOutput(
 }
 
 async function inPlace(path: string, id: string, known: KnownPyramid | undefined): Promise<BuildOutput> {
-  const free = await lockFolder(path)
-  let isReleased = false
-  const release = async (): Promise<void> => {
-    // A second release could free the lock of the next build.
-    if (!isReleased) await free()
-    isReleased = true
-  }
+  const release = await lockFolder(path)
   return { directory: path, id, known, isBeside: false, settle: async () => undefined, release }
 }
 
@@ -142,8 +136,6 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
     const known = there && wanted.objectionTo(there) === undefined ? there : undefined
     const inner = await inPlace(directory, before.id, known)
     if (there && !known) await clear(directory, there.record)
-    // A second release could free the lock of the next build.
-    let isReleased = false
     return {
       ...inner,
       isBeside: true,
@@ -162,8 +154,6 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
         }
       },
       async release() {
-        if (isReleased) return
-        isReleased = true
         await inner.release()
         // After `settle` this is the lock that was made for the new folder.
         await releaseTarget()

@@ -13,7 +13,7 @@ import {
 import { Blender, type PlacedPlane, weightBytes } from '../pyramid/blend.js'
 import { fillMask } from '../pyramid/coverage.js'
 import { type Histogram, HistogramBuilder, histogramOfCounts } from '../pyramid/histogram.js'
-import { SHARD_SIZE } from '../pyramid/mosaic-geometry.js'
+import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
 import { orientedSize } from '../pyramid/orient-plane.js'
 import { reduceInto, reducePlane } from '../pyramid/reduce.js'
 import {
@@ -121,7 +121,7 @@ export class ShardMaker {
     const clippedBefore = this.#blender.clipped
     const shard = new ShardParts(this.#job.sampleType)
     const { tileSize } = this.#job
-    const whole = regionAt(task.column * SHARD_SIZE, task.row * SHARD_SIZE, SHARD_SIZE)
+    const whole = tileRegion(task, SHARD_SIZE)
     const leaf = new LeafFrames(task.frames, this.#job, this.#frames)
     // A frame that cannot be read must be known before any tile is made: it may lie in several.
     await leaf.readAll()
@@ -189,9 +189,9 @@ export class ShardMaker {
   }
 
   async #makeParent(task: ParentTask): Promise<Making> {
-    const { row, column, children } = task
+    const { children } = task
     const shard = new ShardParts(this.#job.sampleType)
-    const whole = regionAt(column * SHARD_SIZE, row * SHARD_SIZE, SHARD_SIZE)
+    const whole = tileRegion(task, SHARD_SIZE)
     const below = rectsOf(task.rects)
     this.#startBlock(task.block !== undefined)
     // Child by child, so that one read back from disk is gone before the next.
@@ -266,7 +266,7 @@ export class ShardMaker {
     const mask = this.#maskOf(region, rects)
     const { samples } = this.#tile
     if (samples instanceof Uint16Array) this.#kernels.histogram(samples, mask, this.#counts)
-    else shard.histogram.add(samples, mask)
+    else shard.histogram?.add(samples, mask)
     this.#encoder.add(i, samples)
     shard.tiles++
     if (!wantsBlock) return
@@ -305,7 +305,7 @@ export class ShardMaker {
   }
 
   #finishHistogram(shard: ShardParts): Histogram {
-    if (this.#job.sampleType !== 'uint16') return shard.histogram.finish()
+    if (shard.histogram) return shard.histogram.finish()
     const histogram = histogramOfCounts(this.#counts, 0)
     this.#counts.fill(0)
     return histogram
@@ -379,11 +379,11 @@ interface Making {
 /** What is collected while a shard is made. */
 class ShardParts {
   tiles = 0
-  /** Of samples that no kernel counts. */
-  readonly histogram: HistogramBuilder
+  /** Of samples that no kernel counts; undefined where one does. */
+  readonly histogram: HistogramBuilder | undefined
 
   constructor(sampleType: BuildJob['sampleType']) {
-    this.histogram = new HistogramBuilder(sampleType)
+    this.histogram = sampleType === 'uint16' ? undefined : new HistogramBuilder(sampleType)
   }
 }
 

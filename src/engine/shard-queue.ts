@@ -27,7 +27,7 @@ export class ShardQueue {
   /** What lies on the disk. */
   readonly #fingerprints = new Map<ShardNode, string>()
   readonly #order: readonly ShardNode[]
-  readonly #stretches: Stretch[]
+  #stretches: Stretch[] = []
   readonly #parents: ShardNode[] = []
   /** Parents that are being made from what is not there any more. */
   readonly #outdated = new Set<ShardNode>()
@@ -40,7 +40,6 @@ export class ShardQueue {
    */
   constructor(
     tree: ShardTree,
-    workers: number,
     fingerprintOf: (node: ShardNode) => string | undefined,
     expectedOf: (leaf: ShardNode) => string,
   ) {
@@ -61,11 +60,16 @@ export class ShardQueue {
       return true
     })
     this.#remaining = this.#order.length
-    this.#stretches = Array.from({ length: workers }, (_, i) => ({
-      from: Math.floor((i * this.#order.length) / workers),
-      to: Math.floor(((i + 1) * this.#order.length) / workers),
-    }))
     for (const leaf of current) this.#childDone(leaf)
+  }
+
+  /** Give each worker its stretch; to be called before `next`. */
+  divide(workers: number): void {
+    const { length } = this.#order
+    this.#stretches = Array.from({ length: workers }, (_, i) => ({
+      from: Math.floor((i * length) / workers),
+      to: Math.floor(((i + 1) * length) / workers),
+    }))
   }
 
   /** Shards that are not current, those being made included. Parents count once their children are there. */
@@ -80,11 +84,6 @@ export class ShardQueue {
 
   isCurrent(node: ShardNode): boolean {
     return this.#states.get(node) === 'current'
-  }
-
-  /** The leaves that are to be made, at the start. */
-  get staleLeaves(): readonly ShardNode[] {
-    return this.#order
   }
 
   /** What a parent will stand for, from the children on the disk. */

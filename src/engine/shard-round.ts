@@ -1,10 +1,10 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromSystemError, SourceUnavailableError } from '../errors.js'
-import { type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
+import { intersect, type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
-import { SHARD_SIZE } from '../pyramid/mosaic-geometry.js'
+import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
 import type { MosaicSelection } from '../pyramid/pyramid.js'
 import type { ShardEntry, ShardJournal, ShardKey } from '../pyramid/shard-journal.js'
 import type { FrameSource } from '../sources/frame-source.js'
@@ -123,19 +123,15 @@ export class ShardRound {
     signal?.throwIfAborted()
     const held = (node: ShardNode): string | undefined => this.#heldFingerprint(node)
     const expected = (leaf: ShardNode): string => tree.fingerprintOfLeaf(leaf, position => this.#isSkipped(position))
-    const idle = new ShardQueue(tree, 1, held, expected)
-    if (idle.isDone) {
-      this.#queue = idle
-      this.#countDone(tree.leaves)
-      return
-    }
-    const deepest = tree.leaves.reduce((most, { frames }) => Math.max(most, frames.length), 0)
-    const crew = await crews.hire(this.#job(), sources, tree.placement.frames.length, deepest)
-    this.#blocks.bound(crews.blockBytes)
-    const queue = crew.workers === 1 ? idle : new ShardQueue(tree, crew.workers, held, expected)
+    const queue = new ShardQueue(tree, held, expected)
     this.#queue = queue
     this.#countDone(tree.leaves.filter(leaf => queue.isCurrent(leaf)))
     this.#framesBefore = this.#framesDone
+    if (queue.isDone) return
+    const deepest = tree.leaves.reduce((most, { frames }) => Math.max(most, frames.length), 0)
+    const crew = await crews.hire(this.#job(), sources, tree.placement.frames.length, deepest)
+    queue.divide(crew.workers)
+    this.#blocks.bound(crews.blockBytes)
     this.#tell()
     await this.#work(crew, queue)
   }
@@ -267,10 +263,10 @@ export class ShardRound {
       if (this.#options.strict) throw unpackError(error)
       this.#options.skips.set(this.#frameName(position), error.message)
     }
-    const shard = shardRect(node)
+    const shard = tileRegion(node, SHARD_SIZE)
     const used = positions.filter(position => !unread.has(position))
     const details = {
-      covered: distinctRects(used.map(position => cut(frames[position].rect, shard))),
+      covered: distinctRects(used.map(position => intersect(frames[position].rect, shard))),
       skipped: node.frames
         .filter(position => this.#isSkipped(position))
         .map(position => {
@@ -390,24 +386,6 @@ export class ShardRound {
       bytesDone: this.bytesDone,
       seconds,
     })
-  }
-}
-
-function shardRect({ row, column }: ShardNode): Rect {
-  return {
-    x0: column * SHARD_SIZE,
-    y0: row * SHARD_SIZE,
-    x1: (column + 1) * SHARD_SIZE,
-    y1: (row + 1) * SHARD_SIZE,
-  }
-}
-
-function cut(rect: Rect, to: Rect): Rect {
-  return {
-    x0: Math.max(rect.x0, to.x0),
-    y0: Math.max(rect.y0, to.y0),
-    x1: Math.min(rect.x1, to.x1),
-    y1: Math.min(rect.y1, to.y1),
   }
 }
 

@@ -135,7 +135,7 @@ function leavesUnder(rect: Rect, selection: MosaicSelection): ShardKey[] {
   return keys
 }
 
-export function comparePlanes(a: MosaicSelection, b: MosaicSelection): number {
+function comparePlanes(a: MosaicSelection, b: MosaicSelection): number {
   return a.timePoint - b.timePoint || a.channel - b.channel || a.zPlane - b.zPlane
 }
 

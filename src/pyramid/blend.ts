@@ -1,5 +1,5 @@
 import type { Kernels, WeightedSource } from '../kernels/kernels.js'
-import { type Plane, type Rect, SAMPLE_TYPES } from '../plane.js'
+import { intersect, type Plane, type Rect, SAMPLE_TYPES } from '../plane.js'
 import { roundHalfEven } from './mosaic-geometry.js'
 
 export type Blend = 'feather' | 'pyme' | 'mean' | 'last'
@@ -116,12 +116,7 @@ export class Blender {
    * @param frames in series order.
    */
   blendInto(canvas: Plane, region: Rect, frames: readonly PlacedPlane[]): void {
-    const rects = frames.map(({ plane, x, y }) => ({
-      x0: Math.max(x, region.x0),
-      y0: Math.max(y, region.y0),
-      x1: Math.min(x + plane.width, region.x1),
-      y1: Math.min(y + plane.height, region.y1),
-    }))
+    const rects = frames.map(frame => intersect(rectOf(frame), region))
     const rows = edges(rects.flatMap(rect => [rect.y0, rect.y1]))
     for (let band = 0; band + 1 < rows.length; band++) {
       const [y0, y1] = [rows[band], rows[band + 1]]
@@ -280,10 +275,8 @@ export class Blender {
     const shift = this.#shiftOf(frame) ?? Number.NaN
     const last = this.#blend === 'last'
     const lastCounts = last && SAMPLE_TYPES[plane.sampleType].integer
-    const x0 = Math.max(frame.x, region.x0)
-    const x1 = Math.min(frame.x + plane.width, region.x1)
-    const y1 = Math.min(frame.y + plane.height, region.y1)
-    for (let y = Math.max(frame.y, region.y0); y < y1; y++) {
+    const { x0, y0, x1, y1 } = intersect(rectOf(frame), region)
+    for (let y = y0; y < y1; y++) {
       for (let x = x0; x < x1; x++) {
         const from = (y - frame.y) * plane.width + x - frame.x
         const to = (y - region.y0) * width + x - region.x0
@@ -364,6 +357,10 @@ export class Blender {
     }
     return { x: keep(x.weights), y: keep(y.weights), full: mean ? 1 : x.ramp * y.ramp }
   }
+}
+
+function rectOf({ plane, x, y }: PlacedPlane): Rect {
+  return { x0: x, y0: y, x1: x + plane.width, y1: y + plane.height }
 }
 
 function valueAt({ plane, dark, gain }: PlacedPlane, i: number): number {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Rect, rectAtLevel } from '../plane.js'
 import { fillMask } from './coverage.js'
-import { gridOf, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
+import { gridOf, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 import type { PlaneExtent } from './plane-coverages.js'
 import type { MosaicSelection, ShardVersion } from './pyramid.js'
 import { nameOfShard, type ShardEntry, type ShardKey } from './shard-entry.js'
@@ -250,12 +250,6 @@ export class BuiltShards {
       }
     }
   }
-}
-
-/** The pixels of its level that a tile takes. */
-export function tileRegion({ row, column }: TileAddress, tileSize: number): Rect {
-  const [x0, y0] = [column * tileSize, row * tileSize]
-  return { x0, y0, x1: x0 + tileSize, y1: y0 + tileSize }
 }
 
 /** @returns undefined where no rectangle touches the region; a `mask` only where they leave something of it out. */

@@ -1,5 +1,5 @@
-import { type Rect, rectAtLevel, unite } from '../plane.js'
-import { gridOf, levelSize, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
+import { intersect, type Rect, rectAtLevel, unite } from '../plane.js'
+import { gridOf, levelSize, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 
 /** Which pixels of a pyramid were imaged. Known from rectangles or files, never guessed from sample values. */
 export interface Coverage {
@@ -34,11 +34,12 @@ export function runLengths(present: Uint8Array): number[] {
 export function fillMask(mask: Uint8Array, region: Rect, rects: Iterable<Rect>): void {
   const width = region.x1 - region.x0
   for (const rect of rects) {
-    const x0 = Math.max(rect.x0, region.x0) - region.x0
-    const x1 = Math.min(rect.x1, region.x1) - region.x0
-    const y1 = Math.min(rect.y1, region.y1) - region.y0
+    const { x0, y0, x1, y1 } = intersect(rect, region)
     if (x1 <= x0) continue
-    for (let y = Math.max(rect.y0, region.y0) - region.y0; y < y1; y++) mask.fill(1, y * width + x0, y * width + x1)
+    for (let y = y0; y < y1; y++) {
+      const line = (y - region.y0) * width - region.x0
+      mask.fill(1, line + x0, line + x1)
+    }
   }
 }
 
@@ -103,13 +104,13 @@ export class FrameCoverage implements Coverage {
   }
 
   hasTile(address: TileAddress): boolean {
-    return this.touching(address.level, this.#tileRegion(address)).length > 0
+    return this.touching(address.level, tileRegion(address, this.#geometry.tileSize)).length > 0
   }
 
   tileMask(address: TileAddress): Uint8Array | undefined {
     const { tileSize } = this.#geometry
     const mask = new Uint8Array(tileSize * tileSize)
-    this.fillMask(address.level, this.#tileRegion(address), mask)
+    this.fillMask(address.level, tileRegion(address, this.#geometry.tileSize), mask)
     return mask.includes(0) ? mask : undefined
   }
 
@@ -127,13 +128,6 @@ export class FrameCoverage implements Coverage {
       }
     }
     return runLengths(present)
-  }
-
-  #tileRegion({ column, row }: TileAddress): Rect {
-    const { tileSize } = this.#geometry
-    const x0 = column * tileSize
-    const y0 = row * tileSize
-    return { x0, y0, x1: x0 + tileSize, y1: y0 + tileSize }
   }
 
   *#bucketKeys(area: Rect): Generator<number> {

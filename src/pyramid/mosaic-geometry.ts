@@ -1,4 +1,4 @@
-import type { Size } from '../plane.js'
+import type { Rect, Size } from '../plane.js'
 
 /** How stage micrometres map to mosaic pixels, and mosaic pixels to tiles. Plain data. */
 export interface MosaicGeometry {
@@ -55,6 +55,12 @@ export function gridOf(
 ): { columns: number; rows: number } {
   const { width, height } = levelSize(geometry, level)
   return { columns: Math.ceil(width / edge), rows: Math.ceil(height / edge) }
+}
+
+/** The pixels of its level that a tile of `edge` px takes, or, with `SHARD_SIZE`, a shard. */
+export function tileRegion({ row, column }: Pick<TileAddress, 'row' | 'column'>, edge: number): Rect {
+  const [x0, y0] = [column * edge, row * edge]
+  return { x0, y0, x1: x0 + edge, y1: y0 + edge }
 }
 
 /** Whether the address lies in the grid of its level. */
