@@ -6,8 +6,11 @@ import type { Pyramid } from '../pyramid/pyramid.js'
 import { type PyramidRecord, versionOf } from '../pyramid/pyramid-record.js'
 import { readRecord, readSkippedFrames } from '../pyramid/pyramid-store.js'
 import { type ReportDocument, readReport, worstPairs } from '../pyramid/report-file.js'
+import { absoluteUrl } from '../sources/absolute-url.js'
+import type { SourceOptions } from '../sources/find-series.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { openSources } from '../sources/open-source.js'
+import { readSourceOptions } from './build-flags.js'
 import { holdsPyramid } from './holds-pyramid.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
@@ -17,7 +20,7 @@ type Row = readonly [label: string, value: string | undefined]
 /** `tilestage info`: what series or a pyramid hold. */
 export async function info(flags: Flags, terminal: Terminal): Promise<number> {
   if (flags.positionals.length === 0) throw new UsageError('Name the series or the pyramid to describe.')
-  const described = await untilStopped(describe(flags.positionals), terminal)
+  const described = await untilStopped(describe(flags), terminal)
   terminal.stdout.write(flags.has('json') ? `${JSON.stringify(described.json, null, 2)}\n` : described.text)
   return 0
 }
@@ -27,13 +30,14 @@ interface Description {
   readonly text: string
 }
 
-async function describe(paths: readonly string[]): Promise<Description> {
-  const isPyramid = paths.length === 1 && (await holdsPyramid(paths[0]))
-  return isPyramid ? describePyramid(paths[0]) : describeSeries(paths)
+async function describe(flags: Flags): Promise<Description> {
+  const { positionals } = flags
+  const isPyramid = positionals.length === 1 && (await holdsPyramid(positionals[0]))
+  return isPyramid ? describePyramid(positionals[0]) : describeSeries(positionals, readSourceOptions(flags))
 }
 
-async function describeSeries(patterns: readonly string[]): Promise<Description> {
-  const { sources, warnings } = await openSources(patterns)
+async function describeSeries(patterns: readonly string[], options: SourceOptions): Promise<Description> {
+  const { sources, warnings } = await openSources(patterns, options)
   try {
     const total = sources.reduce((sum, { series }) => sum + series.frames.length, 0)
     const summary = sources.length > 1 ? `${sources.length} series, ${total} frames\n` : ''
@@ -51,7 +55,7 @@ async function describeSeries(patterns: readonly string[]): Promise<Description>
 function seriesFacts({ url, format, series }: FrameSource): Record<string, unknown> {
   const { frames, metadata, ...facts } = series
   return {
-    url: resolve(url),
+    url: absoluteUrl(url),
     format,
     ...facts,
     frames: frames.length,
@@ -65,7 +69,7 @@ function seriesText({ url, format, series }: FrameSource): string {
   const { frames, frameSize, pixelSizeUm, channels, cameraRoi } = series
   const numbers = extent(frames.map(({ index }) => index))
   const stage = stageExtent(frames)
-  return table(`${series.name}  ${format}  ${resolve(url)}`, [
+  return table(`${series.name}  ${format}  ${absoluteUrl(url)}`, [
     [
       'frames',
       `${frames.length} of ${frameSize.width} × ${frameSize.height} px, ${series.sampleType}, numbers ${numbers[0]} to ${numbers[1]}`,
@@ -129,7 +133,7 @@ async function describeRecord(path: string, record: PyramidRecord): Promise<Desc
       ['time points', record.timePoints > 1 ? String(record.timePoints) : undefined],
       ['wells', wells.map(well => `${well.name} (${well.frames} frames)`).join(', ')],
       ['series', series.map(({ url }) => url).join('\n')],
-      ['frames', record.complete ? `${frames.used} used, ${frames.skipped} skipped` : `${frames.used} planned`],
+      ['frames', record.complete ? `${frames.used} used, ${skippedText(frames)}` : `${frames.used} planned`],
       ['blend', String(settings.blend)],
       ['clipped', record.clippedSamples > 0 ? `${record.clippedSamples} samples` : undefined],
       ...(report ? reportRows(report, record) : []),
@@ -138,6 +142,11 @@ async function describeRecord(path: string, record: PyramidRecord): Promise<Desc
       ...warnings.map((warning): Row => ['note', warning]),
     ]),
   }
+}
+
+function skippedText({ skipped, unavailable = 0 }: PyramidRecord['frames']): string {
+  const again = `${unavailable} of them could not be reached: the same build command tries them again`
+  return `${skipped} skipped${unavailable > 0 ? `; ${again}` : ''}`
 }
 
 /** Pairs of frames that are named. */

@@ -1,11 +1,23 @@
 import { writeFileSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
+import { readFile, rename, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fromSystemError, SourceUnavailableError, systemCode } from '../errors.js'
 
 /** Lies in an output folder while a build writes there: `PROCESS HOST START`. */
-export const LOCK_FILE = '.tilestage-building'
+const LOCK_FILE = '.tilestage-building'
+
+/** Follows the name of a dead build's lock: whoever holds the lock of this name may replace it. */
+const TAKE_OVER = '.next'
+
+/** Between the two system calls that write a lock there is a moment when it is empty. */
+const EMPTY_MS = 200
+
+/** Whether a file of that name is a lock, or what a build left that was killed while it took one over. */
+export function isLockFile(name: string): boolean {
+  return name === LOCK_FILE || name.startsWith(`${LOCK_FILE}${TAKE_OVER}`)
+}
 
 /**
  * Keep other builds out of a folder, whose shards they would mix with ours. The lock of a build that was killed is
@@ -16,28 +28,37 @@ export const LOCK_FILE = '.tilestage-building'
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, LOCK_FILE)
-  const remove = (): Promise<void> => rm(path, { force: true })
   try {
-    if (!(await takeLock(path))) {
-      await refuseLocked(folder)
-      await remove()
-      if (!(await takeLock(path))) await refuseLocked(folder)
-    }
-    let isFreed = false
-    return async () => {
-      if (!isFreed) await remove()
-      isFreed = true
-    }
+    await takeLock(path, `${process.pid} ${hostname()} ${await startOf(process.pid)}`)
   } catch (error) {
     throw fromSystemError(error, path)
   }
+  let isFreed = false
+  return async () => {
+    if (!isFreed) await rm(path, { force: true })
+    isFreed = true
+  }
 }
 
-/** @returns whether the lock is ours now. */
-async function takeLock(path: string): Promise<boolean> {
-  const content = `${process.pid} ${hostname()} ${await startOf(process.pid)}`
+/**
+ * A lock that is there is never removed, for in the meantime it may be another build's. It is replaced, in one step, by
+ * the lock on doing so: of several builds that find a dead one's lock, one gets that.
+ */
+async function takeLock(path: string, content: string): Promise<void> {
+  while (!createLock(path, content)) {
+    const found = await readLock(path)
+    if (found === undefined) continue
+    await refuseOwner(path, found)
+    const takeOver = `${path}${TAKE_OVER}`
+    await takeLock(takeOver, content)
+    if ((await readLock(path)) === found) return rename(takeOver, path)
+    await rm(takeOver)
+  }
+}
+
+/** @returns false where there is one already. */
+function createLock(path: string, content: string): boolean {
   try {
-    // In one go: a lock that says nothing is that of a build which was killed while it wrote it.
     writeFileSync(path, content, { flag: 'wx' })
     return true
   } catch (error) {
@@ -46,11 +67,34 @@ async function takeLock(path: string): Promise<boolean> {
   }
 }
 
+/**
+ * @returns undefined where there is none; an empty text where its build was killed while it wrote it.
+ * @throws {SourceUnavailableError} it cannot be read.
+ */
+async function readLock(path: string): Promise<string | undefined> {
+  const read = (): Promise<string | undefined> =>
+    readFile(path, 'utf8').catch(error => {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw fromSystemError(error, path)
+    })
+  const content = await read()
+  if (content !== '') return content
+  await setTimeout(EMPTY_MS)
+  return read()
+}
+
 /** @throws {SourceUnavailableError} another build writes to the folder. */
 export async function refuseLocked(folder: string): Promise<void> {
   const path = join(folder, LOCK_FILE)
-  const [owner, host, start] = (await readFile(path, 'utf8').catch(() => '')).split(' ')
+  const found = await readLock(path)
+  if (found !== undefined) await refuseOwner(path, found)
+}
+
+/** @throws {SourceUnavailableError} the build that wrote a lock may still be at work. */
+async function refuseOwner(path: string, content: string): Promise<void> {
+  const [owner, host, start] = content.split(' ')
   if (owner === '' || (host === hostname() && !(await isAlive(Number(owner), start)))) return
+  const folder = dirname(path)
   throw new SourceUnavailableError(
     `Another build writes to ${folder} (process ${owner} on ${host ?? 'this machine'}); wait for it, or remove ${path} if there is none.`,
     { url: folder },

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { readdir, realpath, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { CorruptDataError, fromSystemError, NotFoundError, systemCode, UnsupportedDataError } from '../errors.js'
 import { makeFolder } from '../pyramid/make-folder.js'
 import type { PlacementRow } from '../pyramid/placement-table.js'
 import { type PyramidRecord, ROOT_FILE } from '../pyramid/pyramid-record.js'
 import { readPlacement, readRecord } from '../pyramid/pyramid-store.js'
-import { LOCK_FILE, lockFolder, refuseLocked } from './build-lock.js'
+import { isLockFile, lockFolder, refuseLocked } from './build-lock.js'
+import { healSwap, refuseMountPoint, siblingOf, swapFolder } from './folder-swap.js'
 
 /** What a build that was killed before its first file had its name leaves behind. */
 const ROOT_REST = 'zarr.json.tmp'
@@ -20,9 +21,11 @@ export interface BuildOutput {
   readonly known: KnownPyramid | undefined
   /** Whether another pyramid keeps the name until this one is ready. */
   readonly isBeside: boolean
+  /** Remove what an earlier build left in the folder and this one does not go on with: once its own plan is made. */
+  begin(): Promise<void>
   /** Put the pyramid in its place. The folder is `path` from then on, and still locked. */
   settle(): Promise<void>
-  /** Let other builds in. Whatever is there stays, to be gone on with. */
+  /** Let other builds in. Whatever is there stays, to be gone on with; a folder that was made in vain goes. */
   release(): Promise<void>
 }
 
@@ -55,21 +58,13 @@ export async function prepareOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | BuildOutput> {
-  await heal(await realpath(path).catch(() => resolve(path))).catch(error => {
+  await healSwap(await realpath(path).catch(() => resolve(path)), foreignIn).catch(error => {
     throw fromSystemError(error, path)
   })
-  const entries = await readdir(path).catch(async error => {
-    if (systemCode(error) === 'ENOENT') return undefined
-    if (systemCode(error) !== 'ENOTDIR') throw fromSystemError(error, path)
-    const found = await stat(path).then(
-      () => 'is a file',
-      () => 'lies below a file',
-    )
-    throw new UnsupportedDataError(`${path} ${found}; --output names a folder.`, { url: path })
-  })
-  if (entries === undefined || entries.every(name => name === LOCK_FILE || name === ROOT_REST)) {
+  const entries = await listOutput(path)
+  if (entries === undefined || entries.every(name => isLockFile(name) || name === ROOT_REST)) {
     await makeFolder(path)
-    return inPlace(path, randomUUID(), undefined)
+    return inPlace(path, randomUUID(), { isNew: entries === undefined })
   }
   // Before anything is said of what lies there: it may be changing.
   await refuseLocked(path)
@@ -80,30 +75,71 @@ export async function prepareOutput(
       { url: path, cause: error },
     )
   })
-  if (!record) {
-    throw new UnsupportedDataError(
-      `${path} holds something else (${describe(entries)}) and is left alone; name a new or empty folder with --output.`,
-      { url: path },
-    )
-  }
+  if (!record) throw holdsSomethingElse(path, entries)
   const known = { record, rows: await readPlan(path, record) }
   const objection = wanted.objectionTo(known)
-  if (objection === undefined) return wanted.isAlready(known) ? record : inPlace(path, record.id, known)
-  if (!overwrite) {
-    throw new UnsupportedDataError(
-      `${path} already holds a pyramid ${objection}; name another --output, or replace it with --overwrite.`,
-      { url: path },
-    )
-  }
-  if (record.complete) return besideOutput(path, record, wanted)
-  const output = await inPlace(path, record.id, undefined)
-  await clear(path, record)
-  return output
+  if (objection === undefined) return wanted.isAlready(known) ? record : inPlace(path, record.id, { known })
+  if (!overwrite) throw holdsAnother(path, objection)
+  return record.complete ? besideOutput(path, record, wanted) : inPlace(path, record.id, { unwanted: record })
 }
 
-async function inPlace(path: string, id: string, known: KnownPyramid | undefined): Promise<BuildOutput> {
-  const release = await lockFolder(path)
-  return { directory: path, id, known, isBeside: false, settle: async () => undefined, release }
+/**
+ * @returns what lies in an output folder; undefined where there is none.
+ * @throws {UnsupportedDataError} it is, or lies below, a file.
+ */
+export async function listOutput(path: string): Promise<string[] | undefined> {
+  return readdir(path).catch(async error => {
+    if (systemCode(error) === 'ENOENT') return undefined
+    if (systemCode(error) !== 'ENOTDIR') throw fromSystemError(error, path)
+    const found = await stat(path).then(
+      () => 'is a file',
+      () => 'lies below a file',
+    )
+    throw new UnsupportedDataError(`${path} ${found}; --output names a folder.`, { url: path })
+  })
+}
+
+/** For an output folder that is not ours to write to. */
+export function holdsSomethingElse(path: string, entries: readonly string[]): UnsupportedDataError {
+  return new UnsupportedDataError(
+    `${path} holds something else (${describe(entries)}) and is left alone; name a new or empty folder with --output.`,
+    { url: path },
+  )
+}
+
+/** For an output folder with a pyramid that cannot be gone on with. */
+export function holdsAnother(path: string, objection: string): UnsupportedDataError {
+  return new UnsupportedDataError(
+    `${path} already holds a pyramid ${objection}; name another --output, or replace it with --overwrite.`,
+    { url: path },
+  )
+}
+
+interface FolderState {
+  /** What is gone on with. */
+  readonly known?: KnownPyramid
+  /** What is not. */
+  readonly unwanted?: PyramidRecord
+  /** Whether the folder was made for this build. */
+  readonly isNew?: boolean
+}
+
+async function inPlace(path: string, id: string, { known, unwanted, isNew }: FolderState): Promise<BuildOutput> {
+  const unlock = await lockFolder(path)
+  let hasBegun = false
+  return {
+    ...{ directory: path, id, known, isBeside: false },
+    async begin() {
+      if (unwanted && !hasBegun) await clear(path, unwanted)
+      hasBegun = true
+    },
+    settle: async () => undefined,
+    async release() {
+      await unlock()
+      // Refused when something is in it.
+      if (isNew) await rmdir(path).catch(() => undefined)
+    },
+  }
 }
 
 /** The plan of a pyramid; a damaged one is as good as none, since shards that fit the new plan are kept all the same. */
@@ -133,26 +169,14 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
     await makeFolder(directory)
     await refuseLocked(directory)
     const there = await readKnown(directory)
-    const known = there && wanted.objectionTo(there) === undefined ? there : undefined
-    const inner = await inPlace(directory, before.id, known)
-    if (there && !known) await clear(directory, there.record)
+    const isWanted = there && wanted.objectionTo(there) === undefined
+    const state = isWanted ? { known: there } : { unwanted: there?.record, isNew: there === undefined }
+    const inner = await inPlace(directory, before.id, state)
     return {
       ...inner,
       isBeside: true,
-      async settle() {
-        const old = siblingOf(target, 'old')
-        try {
-          await heal(target)
-          await rename(target, old)
-          await rename(directory, target).catch(async error => {
-            await rename(old, target)
-            throw error
-          })
-          await heal(target)
-        } catch (error) {
-          throw fromSystemError(error, path)
-        }
-      },
+      settle: () =>
+        swapFolder(directory, target, foreignIn).catch(error => Promise.reject(fromSystemError(error, path))),
       async release() {
         await inner.release()
         // After `settle` this is the lock that was made for the new folder.
@@ -165,54 +189,20 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
   }
 }
 
-/** A hidden folder beside a pyramid: where its successor is built, or what it was before. */
-function siblingOf(target: string, word: 'building' | 'old'): string {
-  return join(dirname(target), `.${basename(target)}.${word}`)
-}
-
-/**
- * Finish what was under way when a pyramid took the place of another: the old one comes back where nothing took its
- * name; else what the user keeps in the old folder moves to the new one, and the rest of it goes.
- */
-async function heal(target: string): Promise<void> {
-  const old = siblingOf(target, 'old')
-  const names = await readdir(old).catch(() => undefined)
-  if (!names) return
-  if (!(await isThere(target))) {
-    await rename(old, target)
-    return
-  }
-  const record = await readRecord(old).catch(() => undefined)
-  for (const name of names.filter(record ? isForeignTo(record) : isForeign))
-    if (!(await isThere(join(target, name)))) await rename(join(old, name), join(target, name))
-  await rm(old, { recursive: true, force: true })
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
+/** The names in a pyramid's folder that are not a build's. */
+async function foreignIn(folder: string): Promise<(name: string) => boolean> {
+  const record = await readRecord(folder).catch(() => undefined)
+  return record ? isForeignTo(record) : isForeign
 }
 
 /** Not one of our names, where there is no record that says how many levels there are. */
 function isForeign(name: string): boolean {
-  return name !== LOCK_FILE && !/^(\d+|tilestage|zarr\.json(\.tmp)?)$/.test(name)
+  return !isLockFile(name) && !/^(\d+|tilestage|zarr\.json(\.tmp)?)$/.test(name)
 }
 
 async function readKnown(path: string): Promise<KnownPyramid | undefined> {
   const record = await readRecord(path)
   return record && { record, rows: await readPlan(path, record) }
-}
-
-/** A mount point (a container's volume, say) cannot be renamed; better told now than after a long build. */
-async function refuseMountPoint(target: string): Promise<void> {
-  const [own, parent] = await Promise.all([stat(target), stat(dirname(target))])
-  if (own.dev === parent.dev && own.ino !== parent.ino) return
-  throw new UnsupportedDataError(
-    `${target} is where a disk is mounted, and the pyramid there cannot be replaced as a whole; name a folder below it with --output.`,
-    { url: target },
-  )
 }
 
 /** What a build writes at the top of a pyramid's folder; the root file last. */
@@ -222,7 +212,7 @@ function ownNames({ levelCount }: PyramidRecord): string[] {
 
 function isForeignTo(record: PyramidRecord): (name: string) => boolean {
   const ours = ownNames(record)
-  return name => name !== LOCK_FILE && !ours.includes(name)
+  return name => !isLockFile(name) && !ours.includes(name)
 }
 
 /** Remove what an unfinished build wrote, and nothing else; the root file last, so that a second try still knows it. */

@@ -12,15 +12,16 @@ import { type Lattice, OutsideLatticeError, type Placement, placeFrames } from '
 import type { MosaicSelection } from '../pyramid/pyramid.js'
 import type { PyramidRecord } from '../pyramid/pyramid-record.js'
 import { readRecord, type SkippedFrame } from '../pyramid/pyramid-store.js'
-import { nameOfShard, ShardJournal } from '../pyramid/shard-journal.js'
+import { nameOfShard, type ShardJournal } from '../pyramid/shard-journal.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { type BuildOutput, besideOutput, prepareOutput, refuseInsideInput, type WantedPyramid } from './build-output.js'
 import { summarise } from './build-report.js'
 import { CrewKeeper } from './crew-keeper.js'
 import { fingerprintOf, fingerprintOfSettings, objectionTo, orderAsRecorded } from './fingerprint.js'
 import { DEFAULT_MEMORY_BYTES } from './memory-plan.js'
+import { openCheckedJournal } from './open-checked-journal.js'
 import { nameOfOutput, PyramidWriter, type WrittenFile } from './pyramid-writer.js'
-import { ShardRound } from './shard-round.js'
+import { ShardRound, type Skip } from './shard-round.js'
 import { ShardTree } from './shard-tree.js'
 
 /** Free shards left of and above the frames of a series that grows. */
@@ -127,8 +128,6 @@ export async function buildPyramid(request: BuildRequest): Promise<BuildReport> 
   )
   const frames = request.sources.reduce((sum, { series }) => sum + series.frames.length, 0)
   if (frames > MANY_FRAMES) setFlagsFromString(KEEP_HEAP_SMALL)
-  // Before anything is written: what does not fit together is told at once.
-  placeFrames(request.sources, request.settings)
   refuseOtherSizes(request)
   const prepared = await prepareOutput(request.output, wantedPyramid(request), request.overwrite)
   if (!('directory' in prepared)) {
@@ -172,12 +171,14 @@ async function runBuild(
   }
 }
 
-function wantedPyramid({ sources, settings, growing }: BuildRequest): WantedPyramid {
+export function wantedPyramid({ sources, settings, growing }: BuildRequest): WantedPyramid {
   return {
     objectionTo: known => objectionTo(known, sources, settings, growing !== undefined),
     isAlready: ({ record }) => {
       const ordered = orderAsRecorded(sources, settings, record)
-      return record.complete && record.fingerprint === fingerprintOf(ordered.sources, ordered.settings)
+      const isSame = record.fingerprint === fingerprintOf(ordered.sources, ordered.settings)
+      // Frames that were missing or out of reach may be there now, and nothing tells but to read them.
+      return record.complete && isSame && !record.frames.unavailable
     },
   }
 }
@@ -194,7 +195,7 @@ class PyramidBuild {
   readonly #crews: CrewKeeper
   readonly #feed = new Feed()
   /** Why frames were left out, by what they are. */
-  readonly #skips = new Map<string, string>()
+  readonly #skips = new Map<string, Skip>()
   #output: BuildOutput
   #journal: ShardJournal | undefined
   /** Of the pyramid as it is, where it is complete. */
@@ -266,7 +267,8 @@ class PyramidBuild {
     const plan = await this.#plan(growing !== undefined && !settles)
     const { placement, sources, settings } = plan
     this.#report = undefined
-    const { directory, id, isBeside } = this.#output
+    const { directory, id, isBeside, known } = this.#output
+    await this.#output.begin()
     const writer = new PyramidWriter(directory, this.#written, {
       ...{ id, sources, settings },
       name: nameOfOutput(this.#request.output),
@@ -274,9 +276,10 @@ class PyramidBuild {
       fingerprint: fingerprintOf(sources, settings),
       software: this.#request.software,
       marginPx: this.#marginPx,
+      levelsBefore: known?.record.levelCount ?? 0,
     })
     await writer.writePlan(placement)
-    this.#journal ??= await ShardJournal.open(directory)
+    this.#journal ??= await openCheckedJournal(directory, known?.record.complete ?? false, signal)
     const round = new ShardRound({
       ...{ directory, sources, settings, strict, onProgress, signal },
       tree: new ShardTree(placement, fingerprintOfSettings(settings)),
@@ -347,9 +350,10 @@ class PyramidBuild {
   async #settle({ placement, sources }: Plan, writer: PyramidWriter, round: ShardRound): Promise<void> {
     const journal = this.#journal
     if (!journal) throw new RangeError('there is no journal to settle')
-    if (placement.frames.length === round.skipped.length) {
+    const left = round.skipped
+    if (placement.frames.length === left.length) {
       throw new CorruptDataError(
-        `None of the ${placement.frames.length} frames can be read; the first failure: ${round.skipped[0]?.reason}`,
+        `None of the ${placement.frames.length} frames can be read; the first failure: ${left[0]?.reason}`,
       )
     }
     // The summary takes memory too, and there is nothing left to make.
@@ -359,14 +363,15 @@ class PyramidBuild {
     const seconds = this.#workedS
     const throughput = { frames: this.#framesMade, sampleBytes: this.#bytesMade, seconds }
     const summary = await summarise(placement, journal.entries(), throughput)
-    const record = await writer.finish(placement, summary, seconds)
+    const unavailable = left.filter(({ isUnavailable }) => isUnavailable).length
+    const record = await writer.finish(placement, { ...summary, unavailable, seconds })
     await this.#takePlace()
     let [files, bytes] = [writer.files + 1, writer.bytes + compacted.bytes]
     for (const shard of journal.known()) {
       files += shard.bytes > 0 ? 1 : 0
       bytes += shard.bytes
     }
-    const skipped = round.skipped.map(({ series, frame, reason }) => ({
+    const skipped = left.map(({ series, frame, reason }) => ({
       series: sources[series].series.name,
       ...{ frame, reason },
     }))

@@ -8,7 +8,7 @@ import { ShardMaker } from './shard-maker.js'
 
 // Runs in a worker thread: makes the shards that the main thread asks for, one after the other.
 
-const { job, kernels: module } = workerData as WorkerData
+const { job, kernels: module, begun } = workerData as WorkerData
 const port = parentPort
 if (!port) throw new TypeError('build-worker runs in a worker thread')
 
@@ -22,6 +22,8 @@ port.on('message', (message: TaskMessage) => {
 
 /** Resolves when the next shard may be begun: this one may still be on its way to the disk. */
 async function make({ id, task }: TaskMessage): Promise<void> {
+  // Should this thread end, it says on which shard.
+  Atomics.store(begun, 0, id)
   const fail = (error: unknown): void => answer({ id, error: packError(error) })
   try {
     const { made, written } = await maker.make(task)

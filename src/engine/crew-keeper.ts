@@ -1,6 +1,6 @@
 import { createReferenceKernels } from '../kernels/reference.js'
 import { compileKernels, createKernels } from '../kernels/wasm.js'
-import type { FrameReader, FrameSource } from '../sources/frame-source.js'
+import type { FrameSource } from '../sources/frame-source.js'
 import type { BuildJob } from './build-job.js'
 import { type Crew, InlineCrew, ThreadCrew } from './crew.js'
 import { type MemoryPlan, planMemory } from './memory-plan.js'
@@ -58,9 +58,6 @@ export class CrewKeeper {
   #start(job: BuildJob, sources: readonly FrameSource[], inline: boolean): Crew {
     if (!inline) return new ThreadCrew(this.#memory?.workers ?? 1, job, compileKernels())
     const kernels = this.#plain ? createReferenceKernels() : createKernels(compileKernels(), job.memory.arenaBytes)
-    const openReader = async (series: number): Promise<FrameReader> => ({
-      readFrame: index => sources[series].readFrame(index),
-    })
-    return new InlineCrew(job, kernels, openReader)
+    return new InlineCrew(job, kernels, sources)
   }
 }

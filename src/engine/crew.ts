@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
+import { SourceUnavailableError } from '../errors.js'
 import type { Kernels } from '../kernels/kernels.js'
-import type { FrameReader } from '../sources/frame-source.js'
+import type { FrameReader, FrameSource } from '../sources/frame-source.js'
 import type { BuildJob, MadeShard, ShardTask } from './build-job.js'
 import { FrameCache } from './frame-cache.js'
 import { type PackedError, unpackError } from './packed-error.js'
@@ -14,10 +15,11 @@ export interface Crew {
   /**
    * Make a shard.
    *
-   * @throws {WorkerLostError} the worker ended on this task or on one before it. @throws what `ShardMaker.make` throws.
+   * @throws {WorkerLostError} the worker ended on this task or on one before it. @throws {SourceUnavailableError} it
+   *   could not start. @throws what `ShardMaker.make` throws.
    */
   make(worker: number, task: ShardTask): Promise<MadeShard>
-  /** End at once, whatever is being made. */
+  /** End as soon as may be, whatever is being made. Nothing is written any more once it resolves. */
   close(): Promise<void>
 }
 
@@ -38,7 +40,11 @@ export class WorkerLostError extends Error {
 export interface WorkerData {
   readonly job: BuildJob
   readonly kernels: WebAssembly.Module
+  /** One number, in memory that both threads see: of the task that the worker began last, or `NONE_BEGUN`. */
+  readonly begun: Int32Array
 }
+
+const NONE_BEGUN = -1
 
 export interface TaskMessage {
   readonly id: number
@@ -63,6 +69,7 @@ interface Waiting {
 
 interface Thread {
   readonly worker: Worker
+  readonly begun: Int32Array
   /** In the order in which they were given. */
   readonly waiting: Waiting[]
 }
@@ -70,7 +77,7 @@ interface Thread {
 /** Worker threads. One that ends, for want of memory say, is replaced. */
 export class ThreadCrew implements Crew {
   readonly depth = 2
-  readonly #data: WorkerData
+  readonly #data: Omit<WorkerData, 'begun'>
   /** Undefined where one ended; the next task starts another. */
   readonly #threads: (Thread | undefined)[]
   #tasks = 0
@@ -101,8 +108,10 @@ export class ThreadCrew implements Crew {
   }
 
   #start(place: number): Thread {
-    const worker = new Worker(WORKER, { workerData: this.#data, execArgv: [], resourceLimits: HEAP })
-    const thread: Thread = { worker, waiting: [] }
+    const begun = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(NONE_BEGUN)
+    const workerData: WorkerData = { ...this.#data, begun }
+    const worker = new Worker(WORKER, { workerData, execArgv: [], resourceLimits: HEAP })
+    const thread: Thread = { worker, begun, waiting: [] }
     let reason = 'it ended without a word'
     worker.on('message', (message: ResultMessage) => {
       const at = thread.waiting.findIndex(({ id }) => id === message.id)
@@ -116,10 +125,23 @@ export class ThreadCrew implements Crew {
     worker.on('exit', () => {
       if (this.#closed) return
       this.#threads[place] = undefined
-      for (const [i, waiting] of thread.waiting.entries()) waiting.reject(new WorkerLostError(reason, i === 0))
+      for (const waiting of thread.waiting) waiting.reject(whyLost(thread, waiting, reason))
     })
     return thread
   }
+}
+
+function whyLost({ begun, waiting }: Thread, { id }: Waiting, reason: string): Error {
+  const last = Atomics.load(begun, 0)
+  if (last === NONE_BEGUN) {
+    const [what] = reason.split('\n')
+    return new SourceUnavailableError(
+      `The threads that make shards cannot start (${what}); use fewer --workers if memory is short, else install tilestage again.`,
+    )
+  }
+  // The one before it may be made, and only be on its way to the disk.
+  const culprit = waiting.find(task => task.id === last) ?? waiting[0]
+  return new WorkerLostError(reason, culprit.id === id)
 }
 
 /** Makes shards on the thread that asks, for frames that no other thread can read. */
@@ -127,16 +149,34 @@ export class InlineCrew implements Crew {
   readonly workers = 1
   readonly depth = 1
   readonly #maker: ShardMaker
+  readonly #closing = new AbortController()
+  #making: Promise<MadeShard> | undefined
 
-  constructor(job: BuildJob, kernels: Kernels, openReader: (series: number) => Promise<FrameReader>) {
+  constructor(job: BuildJob, kernels: Kernels, sources: readonly FrameSource[]) {
+    const { signal } = this.#closing
+    const openReader = async (series: number): Promise<FrameReader> => ({
+      async readFrame(index) {
+        signal.throwIfAborted()
+        return sources[series].readFrame(index, { signal })
+      },
+    })
     this.#maker = new ShardMaker(job, kernels, new FrameCache(job, kernels, openReader))
   }
 
-  async make(_worker: number, task: ShardTask): Promise<MadeShard> {
+  make(_worker: number, task: ShardTask): Promise<MadeShard> {
+    this.#making = this.#make(task)
+    return this.#making
+  }
+
+  /** Reads no further frame. A shard whose frames are all there is still written. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#making?.catch(() => undefined)
+  }
+
+  async #make(task: ShardTask): Promise<MadeShard> {
     const { made, written } = await this.#maker.make(task)
     await written
     return made
   }
-
-  async close(): Promise<void> {}
 }

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { resolve } from 'node:path'
 import type { Plane } from '../plane.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import type { LocatedSeries } from '../pyramid/placement.js'
 import { shortStamp } from '../pyramid/placement-table.js'
 import type { PyramidRecord } from '../pyramid/pyramid-record.js'
+import { absoluteUrl } from '../sources/absolute-url.js'
 import type { KnownPyramid } from './build-output.js'
 
 /** The settings without their planes, whose checksums stand for them, and without what is told of every series. */
@@ -29,7 +29,7 @@ export function fingerprintOf(sources: readonly LocatedSeries[], settings: Build
 
 /** Stands for the place of the series and the settings, whatever the series hold by now. */
 export function fingerprintOfPlaces(sources: readonly LocatedSeries[], settings: BuildSettings): string {
-  return hash([1, sources.map(({ url }, i) => [resolve(url), channelOf(settings, i)]), describeSettings(settings)])
+  return hash([1, sources.map(({ url }, i) => [absoluteUrl(url), channelOf(settings, i)]), describeSettings(settings)])
 }
 
 /** Stands for the settings that change a sample; where it lies is told by the pixels of its frames. */
@@ -58,7 +58,7 @@ export function orderAsRecorded<T extends LocatedSeries>(
 ): { readonly sources: readonly T[]; readonly settings: BuildSettings } {
   if (!record) return { sources, settings }
   const places = new Map(record.series.map(({ url }, i) => [url, i]))
-  const placeOf = (i: number): number => places.get(resolve(sources[i].url)) ?? places.size + i
+  const placeOf = (i: number): number => places.get(absoluteUrl(sources[i].url)) ?? places.size + i
   const order = [...sources.keys()].sort((a, b) => placeOf(a) - placeOf(b))
   const { join } = settings
   return {
@@ -70,7 +70,7 @@ export function orderAsRecorded<T extends LocatedSeries>(
 
 /**
  * Why a pyramid cannot be gone on with, in words that follow "a pyramid"; undefined where it can: the settings are the
- * same, its series are among those named, and no frame of a finished one changed.
+ * same, its series are among those named, and no frame that a finished one shows changed.
  *
  * @param follows whether the series are still being acquired, so that their newest frames may change.
  */
@@ -87,7 +87,9 @@ export function objectionTo(
   )
   if (differs !== undefined)
     return `of other settings (${differs}: ${show(recorded[differs])} there, ${show(asked[differs])} asked for)`
-  const named = new Map(sources.map((source, i) => [resolve(source.url), { source, channel: channelOf(settings, i) }]))
+  const named = new Map(
+    sources.map((source, i) => [absoluteUrl(source.url), { source, channel: channelOf(settings, i) }]),
+  )
   const byNumber = record.series.map(({ url }) => named.get(url)?.source)
   const gone = record.series.find((_, i) => byNumber[i] === undefined)
   if (gone) return `of other series (${gone.url} is in it and was not named)`
@@ -95,9 +97,10 @@ export function objectionTo(
   if (moved) return `in which ${moved.url} is of another channel`
   if (!record.complete || !rows || follows) return undefined
   const stamps = byNumber.map(source => new Map(source?.series.frames.map(frame => [frame.index, frame.stamp])))
-  const changed = rows.find(({ series, frame, stamp }) => {
+  const changed = rows.find(({ series, frame, stamp, used }) => {
     const now = stamps[series].get(frame)
-    return now === undefined || shortStamp(now) !== stamp
+    // One that could not be read may have been mended.
+    return used && (now === undefined || shortStamp(now) !== stamp)
   })
   return (
     changed &&

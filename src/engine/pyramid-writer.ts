@@ -18,6 +18,7 @@ import {
   rootDocument,
 } from '../pyramid/pyramid-record.js'
 import { checksumOf, type StoredHistograms } from '../pyramid/pyramid-store.js'
+import { absoluteUrl } from '../sources/absolute-url.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import type { BuildSummary } from './build-report.js'
 import { describeSettings } from './fingerprint.js'
@@ -33,7 +34,21 @@ export interface PyramidFacts {
   readonly settings: BuildSettings
   readonly software: string
   readonly marginPx: number
+  /** Of the pyramid that lay there, by its record: these levels are ours. */
+  readonly levelsBefore: number
 }
+
+/** What came of a build. */
+export interface BuildOutcome extends BuildSummary {
+  /** Of the skipped frames, how many were missing or out of reach. */
+  readonly unavailable: number
+  /** Wall time, s. */
+  readonly seconds: number
+}
+
+type RecordedOutcome = Pick<BuildOutcome, 'skipped' | 'unavailable' | 'clipped' | 'seconds'>
+
+const NOTHING_YET: RecordedOutcome = { skipped: new Map(), unavailable: 0, clipped: 0, seconds: 0 }
 
 /** What a file holds. */
 export interface WrittenFile {
@@ -67,7 +82,7 @@ export class PyramidWriter {
   /** Say what is going to be built: the plan, then the metadata without the completion marker. */
   async writePlan(placement: Placement): Promise<void> {
     const table = writePlacementTable(placement.frames, new Map())
-    const planned = this.#record(placement, new Map(), 0, 0)
+    const planned = this.#record(placement, NOTHING_YET)
     // A build that is killed before it has a plan must leave a folder that it knows again.
     if (!this.#exists(ROOT_FILE)) await this.#writeRoot(planned)
     await this.#write(PLACEMENT_FILE, table)
@@ -81,8 +96,8 @@ export class PyramidWriter {
   }
 
   /** Write the side files, then the root metadata that says the pyramid is complete. */
-  async finish(placement: Placement, summary: BuildSummary, seconds: number): Promise<PyramidRecord> {
-    const { skipped, clipped, histograms, report } = summary
+  async finish(placement: Placement, outcome: BuildOutcome): Promise<PyramidRecord> {
+    const { skipped, histograms, report } = outcome
     const files = {
       placement: [PLACEMENT_FILE, writePlacementTable(placement.frames, skipped)],
       histograms: [HISTOGRAMS_FILE, JSON.stringify(histograms)],
@@ -91,22 +106,25 @@ export class PyramidWriter {
     for (const [name, text] of Object.values(files)) await this.#write(name, text)
     const sideFile = ([path, text]: readonly [string, string]) => ({ path, crc32c: checksumOf(text) })
     const record: PyramidRecord = {
-      ...this.#record(placement, skipped, clipped, seconds),
+      ...this.#record(placement, outcome),
       complete: true,
       placement: sideFile(files.placement),
       histograms: sideFile(files.histograms),
       report: sideFile(files.report),
     }
     await this.#writeLevels(record)
-    // A mosaic that grew in steps is smaller once it is exact.
-    for (let level = record.levelCount; this.#exists(String(level)); level++) await this.#removeLevel(String(level))
+    await this.#removeLevels(record.levelCount)
     await this.#writeRoot(record, histograms)
     return record
   }
 
-  async #removeLevel(level: string): Promise<void> {
-    await rm(join(this.#directory, level), { recursive: true })
-    this.#written.delete(`${level}/${ROOT_FILE}`)
+  /** A mosaic that grew in steps is smaller once it is exact. Other folders whose names are numbers are the user's. */
+  async #removeLevels(from: number): Promise<void> {
+    const { levelsBefore } = this.#facts
+    for (let level = from; level < levelsBefore || this.#written.has(`${level}/${ROOT_FILE}`); level++) {
+      await rm(join(this.#directory, String(level)), { recursive: true, force: true })
+      this.#written.delete(`${level}/${ROOT_FILE}`)
+    }
   }
 
   removeShard(name: string): void {
@@ -140,9 +158,7 @@ export class PyramidWriter {
 
   #record(
     { geometry, frames, ...placement }: Placement,
-    skipped: ReadonlyMap<number, string>,
-    clippedSamples: number,
-    seconds: number,
+    { skipped, unavailable, clipped, seconds }: RecordedOutcome,
   ): PyramidRecord {
     const { sources, settings, software, id, revision, fingerprint, marginPx } = this.#facts
     const { join: joined } = settings
@@ -163,7 +179,7 @@ export class PyramidWriter {
       wells: wellsOf(frames, skipped),
       series: sources.map(({ url, series }, i) => ({
         name: series.name,
-        url: resolve(url),
+        url: absoluteUrl(url),
         fingerprint: series.fingerprint,
         frames: series.frames.length,
         dataStartsAt: series.dataStartsAt,
@@ -172,8 +188,12 @@ export class PyramidWriter {
         ...orientedSize(series.frameSize, settings.orientation),
       })),
       settings: describeSettings(settings),
-      frames: { used: frames.length - skipped.size, skipped: skipped.size },
-      clippedSamples,
+      frames: {
+        used: frames.length - skipped.size,
+        skipped: skipped.size,
+        ...(unavailable > 0 && { unavailable }),
+      },
+      clippedSamples: clipped,
       warnings: placement.warnings,
       seconds: Math.round(seconds * 1000) / 1000,
       marginPx,

@@ -1,6 +1,6 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fromSystemError, SourceUnavailableError } from '../errors.js'
+import { fromSystemError, NotFoundError, SourceUnavailableError } from '../errors.js'
 import { intersect, type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
@@ -27,6 +27,18 @@ import type { ShardNode, ShardTree } from './shard-tree.js'
 /** A shard that a worker ended on is tried once more. */
 const TRIES = 2
 
+/** Why a frame was left out. */
+export interface Skip {
+  readonly reason: string
+  /** It was missing or out of reach, and not damaged. */
+  readonly isUnavailable: boolean
+}
+
+interface SkippedFrame extends Skip {
+  readonly series: number
+  readonly frame: number
+}
+
 export interface RoundOptions {
   readonly directory: string
   readonly tree: ShardTree
@@ -36,7 +48,7 @@ export interface RoundOptions {
   /** Stop at the first frame that cannot be read. */
   readonly strict: boolean
   /** Why frames were left out, by `frameName`; kept from round to round. */
-  readonly skips: Map<string, string>
+  readonly skips: Map<string, Skip>
   readonly crews: CrewKeeper
   readonly feed: BuildFeed
   /** When the round began, ms of `performance.now()`. */
@@ -94,12 +106,8 @@ export class ShardRound {
   }
 
   /** The frames that were left out. */
-  get skipped(): { readonly series: number; readonly frame: number; readonly reason: string }[] {
-    const { frames } = this.#tree.placement
-    return frames.flatMap(({ series, index }, position) => {
-      const reason = this.#reasonOf(position)
-      return reason === undefined ? [] : [{ series, frame: index, reason }]
-    })
+  get skipped(): SkippedFrame[] {
+    return this.#skipsAmong([...this.#tree.placement.frames.keys()])
   }
 
   /** Whether a shard belongs to the plan. */
@@ -260,19 +268,16 @@ export class ShardRound {
     if (positions.some(position => this.#isSkipped(position) && !unread.has(position))) return false
     const fresh = [...unread.keys()].filter(position => !this.#isSkipped(position))
     for (const [position, error] of unread) {
-      if (this.#options.strict) throw unpackError(error)
-      this.#options.skips.set(this.#frameName(position), error.message)
+      const reason = unpackError(error)
+      if (this.#options.strict) throw reason
+      const isUnavailable = reason instanceof NotFoundError || reason instanceof SourceUnavailableError
+      this.#options.skips.set(this.#frameName(position), { reason: reason.message, isUnavailable })
     }
     const shard = tileRegion(node, SHARD_SIZE)
     const used = positions.filter(position => !unread.has(position))
     const details = {
       covered: distinctRects(used.map(position => intersect(frames[position].rect, shard))),
-      skipped: node.frames
-        .filter(position => this.#isSkipped(position))
-        .map(position => {
-          const { series, index } = frames[position]
-          return { series, frame: index, reason: this.#reasonOf(position) ?? '' }
-        }),
+      skipped: this.#skipsAmong(node.frames),
     }
     const overlaps: number[] = []
     for (let i = 0; i < made.overlaps.length; i += 5) {
@@ -355,12 +360,20 @@ export class ShardRound {
     return `${series}/${index}/${stamp}`
   }
 
-  #reasonOf(position: number): string | undefined {
-    return this.#options.skips.get(this.#frameName(position))
+  #skipsAmong(positions: readonly number[]): SkippedFrame[] {
+    return positions.flatMap(position => {
+      const { series, index } = this.#tree.placement.frames[position]
+      const skip = this.#skipOf(position)
+      return skip ? [{ series, frame: index, ...skip }] : []
+    })
+  }
+
+  #skipOf(position: number): Skip | undefined {
+    return this.#options.skips.size > 0 ? this.#options.skips.get(this.#frameName(position)) : undefined
   }
 
   #isSkipped(position: number): boolean {
-    return this.#options.skips.size > 0 && this.#options.skips.has(this.#frameName(position))
+    return this.#skipOf(position) !== undefined
   }
 
   #countDone(leaves: readonly ShardNode[]): void {

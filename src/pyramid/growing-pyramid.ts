@@ -21,8 +21,8 @@ import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion
 import { OpenShard } from './open-shard.js'
 import { PlaneCoverages } from './plane-coverages.js'
 import type { Channel, CoveredTile, Growth, GrowthChange, MosaicSelection, Pyramid, Well } from './pyramid.js'
-import { geometryOf, type PyramidRecord } from './pyramid-record.js'
-import { extentOf, lineageOf, openTilestagePyramid, readPlacement, readRecord } from './pyramid-store.js'
+import { geometryOf, lineageOf, type PyramidRecord, versionOf } from './pyramid-record.js'
+import { extentOf, openTilestagePyramid, readPlacement, readRecord } from './pyramid-store.js'
 import { readRootStamp } from './root-stamp.js'
 import { RunningHistograms } from './running-histograms.js'
 import { nameOfShard, type ShardEntry } from './shard-entry.js'
@@ -79,15 +79,6 @@ export async function openGrowingPyramid(directory: string): Promise<Pyramid> {
 async function readCoverages(path: string, record: PyramidRecord): Promise<PlaneCoverages> {
   const rows = record.placement ? await readPlacement(path, record, record.placement) : []
   return new PlaneCoverages(geometryOf(record), extentOf(record), rows)
-}
-
-/** The same while only shards are added; ends in the level count. */
-function growingVersionOf(record: PyramidRecord): string {
-  const { width, height } = record.size
-  const digest = createHash('sha256')
-    .update(`${lineageOf(record)} ${width} ${height}`)
-    .digest('hex')
-  return `${digest.slice(0, 8)}.${record.levelCount}`
 }
 
 /** A shard's file is not what the journal says, or not there: perhaps it was replaced, and the line will follow. */
@@ -151,7 +142,7 @@ class GrowingPyramid implements Pyramid, Growth {
     const { sampleType, pedestal, settings } = record
     this.path = path
     this.name = basename(path)
-    this.version = growingVersionOf(record)
+    this.version = versionOf(record)
     this.lineage = lineageOf(record)
     this.geometry = geometryOf(record)
     this.#record = record
@@ -281,7 +272,7 @@ class GrowingPyramid implements Pyramid, Growth {
     const planBefore = this.#plan
     await this.#followJournal()
     if (record) {
-      if (record.complete || growingVersionOf(record) !== this.version) this.#hasEnded = true
+      if (versionOf(record) !== this.version) this.#hasEnded = true
       else {
         this.#coverages = await readCoverages(this.path, record)
         this.#record = record

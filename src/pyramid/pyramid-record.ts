@@ -40,7 +40,12 @@ export interface PyramidRecord {
   readonly series: readonly SeriesRecord[]
   /** The settings of the build, as the command line names them. */
   readonly settings: Readonly<Record<string, unknown>>
-  readonly frames: { readonly used: number; readonly skipped: number }
+  readonly frames: {
+    readonly used: number
+    readonly skipped: number
+    /** Of those skipped, how many were missing or out of reach: the next build tries them again. Absent where none. */
+    readonly unavailable?: number
+  }
   /** How many samples did not fit the stored type. */
   readonly clippedSamples: number
   readonly warnings: readonly string[]
@@ -81,10 +86,27 @@ export function geometryOf(record: PyramidRecord): MosaicGeometry {
   return { originUm, pixelSizeUm, size, tileSize, levelCount }
 }
 
-/** Changes whenever a sample may have changed; ends in the level count. */
-export function versionOf({ id, revision, complete, fingerprint, levelCount }: PyramidRecord): string {
-  const content = complete ? fingerprint : 'growing'
-  return `${createHash('sha256').update(`${id} ${revision} ${content}`).digest('hex').slice(0, 8)}.${levelCount}`
+/**
+ * Changes whenever a sample may have changed; while the pyramid grows it stays, and shards have versions of their own.
+ * Ends in the level count.
+ */
+export function versionOf(record: PyramidRecord): string {
+  const { id, revision, complete, fingerprint, size, levelCount, placement } = record
+  // The same series give other samples once a frame arrives that could not be read before.
+  const finished = `${id} ${revision} ${fingerprint} ${placement?.crc32c}`
+  return `${shortHash(complete ? finished : `${lineageOf(record)} ${size.width} ${size.height}`)}.${levelCount}`
+}
+
+/** Equal as long as shards that were made stay what they are: the lattice, the type, and the build they belong to. */
+export function lineageOf(record: PyramidRecord): string {
+  const { id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings } = record
+  return shortHash(
+    JSON.stringify([id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings.blend]),
+  )
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
 }
 
 /** Path of a shard below the pyramid's folder: `level/c/t/channel/z/row/column`. */
@@ -253,8 +275,9 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
     !listOf(record.series, ({ width, height }) => whole(width, 1, MAX_MOSAIC_EDGE) && whole(height, 1, MAX_MOSAIC_EDGE))
   )
     throw wrong('series')
-  const { used, skipped } = record.frames ?? {}
+  const { used, skipped, unavailable = 0 } = record.frames ?? {}
   if (!whole(used, 0, Number.MAX_SAFE_INTEGER) || !whole(skipped, 0, Number.MAX_SAFE_INTEGER)) throw wrong('frames')
+  if (!whole(unavailable, 0, skipped)) throw wrong('frames')
   for (const field of ['placement', 'histograms'] as const) {
     if (record.complete && typeof record[field]?.crc32c !== 'string') throw wrong(field)
   }

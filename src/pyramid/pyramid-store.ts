@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { crc32c } from '@node-rs/crc32'
@@ -22,6 +21,7 @@ import type { Channel, MosaicSelection, Pyramid, Well } from './pyramid.js'
 import {
   geometryOf,
   HISTOGRAMS_FILE,
+  lineageOf,
   PLACEMENT_FILE,
   type PyramidRecord,
   parseRecord,
@@ -105,13 +105,6 @@ async function readHistograms(directory: string, record: PyramidRecord, file: Si
 
 export function extentOf({ channels, zPlanes, timePoints }: PyramidRecord): PlaneExtent {
   return { channels: channels.length, zPlanes, timePoints }
-}
-
-/** Equal as long as shards that were made stay what they are: the lattice, the type, and the build they belong to. */
-export function lineageOf(record: PyramidRecord): string {
-  const { id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings } = record
-  const facts = [id, revision, originUm, pixelSizeUm, tileSize, sampleType, pedestal, settings.blend]
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 8)
 }
 
 export interface SkippedFrame {

@@ -27,8 +27,6 @@ export interface KnownShard extends ShardKey {
   readonly fingerprint: string
   /** Of the shard's file. */
   readonly bytes: number
-  /** Whether frames that touch it were left out. */
-  readonly hasSkips: boolean
 }
 
 /**
@@ -187,8 +185,8 @@ export class ShardJournal {
     }
   }
 
-  #remember({ selection, level, row, column, fingerprint, bytes, skipped = [] }: ShardEntry, range: LineRange): void {
-    const known = { selection, level, row, column, fingerprint, bytes, hasSkips: skipped.length > 0, ...range }
+  #remember({ selection, level, row, column, fingerprint, bytes }: ShardEntry, range: LineRange): void {
+    const known = { selection, level, row, column, fingerprint, bytes, ...range }
     this.#known.set(nameOfShard(known), known)
     if (this.#known.size <= MAX_SHARDS) return
     throw new LimitExceededError(`${this.#path} names more than ${MAX_SHARDS} shards; no pyramid has so many.`, {

@@ -90,13 +90,11 @@ t.test('coverage by buckets equals coverage by brute force, at every level', asy
     return { x0, y0, x1: x0 + 300, y1: y0 + 200 }
   })
   const coverage = new FrameCoverage(plate, rects)
-  coverage.remove(7)
-  const used = rects.filter((_, i) => i !== 7)
   for (let level = 0; level < plate.levelCount; level++) {
     const { columns, rows } = gridOf(plate, level)
     const size = levelSize(plate, level)
     const brute = new Uint8Array(columns * rows * 65536)
-    for (const rect of used.map(whole => rectAtLevel(whole, level))) {
+    for (const rect of rects.map(whole => rectAtLevel(whole, level))) {
       t.ok(rect.x1 <= size.width && rect.y1 <= size.height)
       for (let y = rect.y0; y < rect.y1; y++) for (let x = rect.x0; x < rect.x1; x++) brute[y * columns * 256 + x] = 1
     }
