@@ -22,31 +22,26 @@ export async function summarise(
   const histograms = channels.map(() =>
     Array.from({ length: geometry.levelCount }, () => new HistogramBuilder(sampleType)),
   )
-  const positions = new Map(frames.map(({ series, index }, position) => [`${series}/${index}`, position]))
+  const positions = positionsOf(frames)
   const covered = channels.map(() => 0)
   const skipped = new Map<number, string>()
-  const pairs = new Map<number, { pixels: number; sumA: number; sumB: number }>()
+  const pairs = new PairSums()
   let clipped = 0
   for await (const entry of entries) {
     histograms[entry.selection.channel][entry.level].merge(entry.histogram)
     clipped += entry.clipped
     if (entry.level === 0) covered[entry.selection.channel] += entry.histogram.total
     for (const { series, frame, reason } of entry.skipped ?? []) {
-      const position = positions.get(`${series}/${frame}`)
+      const position = positions.get(series)?.get(frame)
       if (position !== undefined) skipped.set(position, reason)
     }
     const overlaps = entry.overlaps ?? []
     for (let i = 0; i < overlaps.length; i += 7) {
-      const a = positions.get(`${overlaps[i]}/${overlaps[i + 1]}`)
-      const b = positions.get(`${overlaps[i + 2]}/${overlaps[i + 3]}`)
+      const a = positions.get(overlaps[i])?.get(overlaps[i + 1])
+      const b = positions.get(overlaps[i + 2])?.get(overlaps[i + 3])
       if (a === undefined || b === undefined) continue
       const pixels = overlaps[i + 4]
-      const key = a * frames.length + b
-      const pair = pairs.get(key) ?? { pixels: 0, sumA: 0, sumB: 0 }
-      pair.pixels += pixels
-      pair.sumA += pixels * overlaps[i + 5]
-      pair.sumB += pixels * overlaps[i + 6]
-      pairs.set(key, pair)
+      pairs.add(a, b, pixels, pixels * overlaps[i + 5], pixels * overlaps[i + 6])
     }
   }
   const planePixels = geometry.size.width * geometry.size.height * zPlanes * timePoints
@@ -63,19 +58,57 @@ export async function summarise(
   }
 }
 
-function describeOverlaps(
-  { frames, darkLevels }: Placement,
-  pairs: ReadonlyMap<number, { readonly pixels: number; readonly sumA: number; readonly sumB: number }>,
-): ReportDocument['overlaps'] {
+/** Positions in the placement, by series and frame number. */
+function positionsOf(frames: Placement['frames']): ReadonlyMap<number, ReadonlyMap<number, number>> {
+  const positions = new Map<number, Map<number, number>>()
+  frames.forEach(({ series, index }, position) => {
+    const ofSeries = positions.get(series) ?? new Map<number, number>()
+    positions.set(series, ofSeries.set(index, position))
+  })
+  return positions
+}
+
+/** Sums over the parts of overlaps that lie in different shards, a row each: a large plate has a million. */
+class PairSums {
+  #rows = new Float64Array(5 * 1024)
+  #count = 0
+
+  add(a: number, b: number, pixels: number, sumA: number, sumB: number): void {
+    if (5 * (this.#count + 1) > this.#rows.length) {
+      const rows = new Float64Array(2 * this.#rows.length)
+      rows.set(this.#rows)
+      this.#rows = rows
+    }
+    this.#rows.set([a, b, pixels, sumA, sumB], 5 * this.#count++)
+  }
+
+  /** The pairs by their positions, each once. */
+  *merged(): Generator<{ a: number; b: number; pixels: number; sumA: number; sumB: number }> {
+    const rows = this.#rows
+    const order = Uint32Array.from({ length: this.#count }, (_, i) => 5 * i)
+    order.sort((i, j) => rows[i] - rows[j] || rows[i + 1] - rows[j + 1] || i - j)
+    for (let k = 0; k < order.length; ) {
+      const [a, b] = rows.subarray(order[k], order[k] + 2)
+      const pair = { a, b, pixels: 0, sumA: 0, sumB: 0 }
+      for (; k < order.length && rows[order[k]] === a && rows[order[k] + 1] === b; k++) {
+        pair.pixels += rows[order[k] + 2]
+        pair.sumA += rows[order[k] + 3]
+        pair.sumB += rows[order[k] + 4]
+      }
+      yield pair
+    }
+  }
+}
+
+function describeOverlaps({ frames, darkLevels }: Placement, pairs: PairSums): ReportDocument['overlaps'] {
   const empty = (): number[] => []
   const columns = {
     ...{ seriesA: empty(), frameA: empty(), seriesB: empty(), frameB: empty() },
     ...{ pixels: empty(), meanA: empty(), meanB: empty() },
   }
   const mismatches: number[] = []
-  for (const [key, { pixels, sumA, sumB }] of [...pairs].sort(([a], [b]) => a - b)) {
-    const a = frames[Math.floor(key / frames.length)]
-    const b = frames[key % frames.length]
+  for (const { a: first, b: second, pixels, sumA, sumB } of pairs.merged()) {
+    const [a, b] = [frames[first], frames[second]]
     const meanA = sumA / pixels - darkOf(darkLevels[a.series])
     const meanB = sumB / pixels - darkOf(darkLevels[b.series])
     columns.seriesA.push(a.series)

@@ -122,17 +122,20 @@ export class FrameCache {
         results[i] = error
       }
     }
-    for (const [i, frame] of frames.entries()) {
+    const read = async (i: number, { series, index }: TaskFrame): Promise<void> => {
       try {
-        const reader = await this.#reader(frame.series)
-        const plan = reader.readPzf?.(frame.index, this.#files[i])
+        const reader = await this.#reader(series)
+        const plan = await reader.readPzf?.(index, this.#files[i])
         if (plan) plans.set(i, plan)
-        else await settle(i, () => reader.readFrame(frame.index))
+        else await settle(i, () => reader.readFrame(index, { into: slots[i].bytes }))
       } catch (error) {
         if (!(error instanceof TilestageError)) throw error
         results[i] = error
       }
     }
+    // All of them come to rest before the files' room is used again.
+    const outcomes = await Promise.allSettled(frames.map((frame, i) => read(i, frame)))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     const streams = [...plans].flatMap(([i, plan]) =>
       plan.streams.map(({ input, start, length }) => ({
         i,
@@ -148,7 +151,8 @@ export class FrameCache {
     for (const [i, plan] of plans) {
       const { series, index } = frames[i]
       // Read again by the slower way, which says what is wrong.
-      if (damaged.has(i)) await settle(i, async () => (await this.#reader(series)).readFrame(index))
+      if (damaged.has(i))
+        await settle(i, async () => (await this.#reader(series)).readFrame(index, { into: slots[i].bytes }))
       else await settle(i, () => this.#finishPzf(plan, slots[i]))
     }
     return results

@@ -15,8 +15,11 @@ const FRAME_BYTES = 1300
 const THREAD_BYTES = 30 * 2 ** 20
 /** Share of the memory that is planned with; the rest is for what the allocators of several threads leave unused. */
 const PLANNED_SHARE = 0.92
-/** Reduced blocks of a worker that wait for their parents: a few of each level, or, where memory is short, fewer. */
-const WAITING_BLOCKS = [8, 4]
+/**
+ * Reduced blocks of a worker that wait for their parents: up to three of each level of a plate, or, where memory is
+ * short, fewer. Those that are given up are read back.
+ */
+const WAITING_BLOCKS = [24, 8, 4]
 /** Frames on each side of what a shard needs, for its neighbours. */
 const KEPT_SHARDS = 2
 /** Files that are decoded side by side: more of them end together, and fewer wait for the last. */

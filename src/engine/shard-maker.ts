@@ -11,7 +11,7 @@ import {
   samplesFromBytes,
 } from '../plane.js'
 import { Blender, type PlacedPlane, weightBytes } from '../pyramid/blend.js'
-import { fillMask } from '../pyramid/coverage.js'
+import { fillMask, isCovered } from '../pyramid/coverage.js'
 import { type Histogram, HistogramBuilder, histogramOfCounts } from '../pyramid/histogram.js'
 import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
 import { orientedSize } from '../pyramid/orient-plane.js'
@@ -33,6 +33,9 @@ import { packError } from './packed-error.js'
 import { readShard, writeShard } from './shard-disk.js'
 
 const HALF = SHARD_SIZE / 2
+
+/** Of so many rectangles it is quicker to compute whether they cover a tile than to draw them. */
+const FEW_RECTS = 16
 
 /** Histograms of 16-bit samples are counted by a kernel. */
 const COUNTS_BYTES = 4 * 2 ** 16
@@ -277,11 +280,12 @@ export class ShardMaker {
 
   /** One byte a pixel, 1 = covered; undefined where all of the tile is. Good until the next call. */
   #maskOf(region: Rect, rects: readonly Rect[]): Uint8Array | undefined {
-    if (rects.some(rect => contains(rect, region))) return undefined
+    const few = rects.length <= FEW_RECTS
+    if (few && isCovered(region, rects)) return undefined
     const mask = this.#mask
     mask.fill(0)
     fillMask(mask, region, rects)
-    return Buffer.from(mask.buffer, mask.byteOffset, mask.length).includes(0) ? mask : undefined
+    return few || Buffer.from(mask.buffer, mask.byteOffset, mask.length).includes(0) ? mask : undefined
   }
 
   #reduceTile(mask: Uint8Array | undefined, block: SampleArray, to: number): void {
@@ -393,10 +397,6 @@ function regionAt(x0: number, y0: number, edge: number): Rect {
 
 function touches(a: Rect, b: Rect): boolean {
   return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
-}
-
-function contains(outer: Rect, inner: Rect): boolean {
-  return outer.x0 <= inner.x0 && outer.y0 <= inner.y0 && outer.x1 >= inner.x1 && outer.y1 >= inner.y1
 }
 
 function rectsOf(flat: Int32Array): Rect[] {

@@ -43,6 +43,29 @@ export function fillMask(mask: Uint8Array, region: Rect, rects: Iterable<Rect>):
   }
 }
 
+/** Whether every pixel of a region lies in one of the rectangles. */
+export function isCovered(region: Rect, rects: Iterable<Rect>): boolean {
+  let open = [region]
+  for (const rect of rects) {
+    open = open.flatMap(part => cutOut(part, rect))
+    if (open.length === 0) return true
+  }
+  return false
+}
+
+/** What is left of a rectangle beside another one: up to four pieces. */
+function cutOut(part: Rect, rect: Rect): Rect[] {
+  const { x0, y0, x1, y1 } = intersect(part, rect)
+  if (x0 >= x1 || y0 >= y1) return [part]
+  const pieces = [
+    { ...part, y1: y0 },
+    { ...part, y0: y1 },
+    { x0: part.x0, x1: x0, y0, y1 },
+    { x0: x1, x1: part.x1, y0, y1 },
+  ]
+  return pieces.filter(piece => piece.x0 < piece.x1 && piece.y0 < piece.y1)
+}
+
 /**
  * Coverage by the rectangles of frames: at level n a rectangle covers [⌊x0/2ⁿ⌋, ⌈x1/2ⁿ⌉).
  *
@@ -50,12 +73,11 @@ export function fillMask(mask: Uint8Array, region: Rect, rects: Iterable<Rect>):
  * at the few that touch it.
  */
 export class FrameCoverage implements Coverage {
-  /** Box around all rectangles that were given, removed ones included. */
+  /** Box around all rectangles. */
   readonly bounds: Rect | undefined
   readonly #geometry: MosaicGeometry
   readonly #rects: readonly Rect[]
   readonly #buckets = new Map<number, number[]>()
-  readonly #removed = new Set<number>()
   readonly #bucketColumns: number
 
   /** @param rects level-0 px, inside the mosaic, in series order. */
@@ -75,17 +97,11 @@ export class FrameCoverage implements Coverage {
     this.bounds = bounds
   }
 
-  /** Take a rectangle out again: its frame could not be read. */
-  remove(index: number): void {
-    this.#removed.add(index)
-  }
-
   /** Indices (ascending) of the rectangles that touch `region`, given in px of `level`. */
   touching(level: number, region: Rect): number[] {
     const scale = 2 ** level
     const area = { x0: region.x0 * scale, y0: region.y0 * scale, x1: region.x1 * scale, y1: region.y1 * scale }
     const touches = (i: number): boolean => {
-      if (this.#removed.has(i)) return false
       const rect = this.#rects[i]
       return rect.x0 < area.x1 && rect.x1 > area.x0 && rect.y0 < area.y1 && rect.y1 > area.y0
     }
@@ -118,8 +134,7 @@ export class FrameCoverage implements Coverage {
     const { tileSize } = this.#geometry
     const { columns, rows } = gridOf(this.#geometry, level)
     const present = new Uint8Array(columns * rows)
-    for (const [i, whole] of this.#rects.entries()) {
-      if (this.#removed.has(i)) continue
+    for (const whole of this.#rects) {
       const rect = rectAtLevel(whole, level)
       const first = Math.floor(rect.x0 / tileSize)
       const last = Math.floor((rect.x1 - 1) / tileSize)

@@ -86,15 +86,21 @@ export interface FrameReaderDescription {
 
 /** Reads frames of one series in a worker thread. */
 export interface FrameReader {
-  /** One frame, decoded: as `FrameSource.readFrame`, but a number that no frame has is a NotFoundError. */
-  readFrame(index: number, options?: { readonly signal?: AbortSignal }): Promise<Plane>
   /**
-   * Where frames are PZF files: put a frame's file into `into` and check all of it but its Huffman codes. Blocks.
+   * One frame, decoded: as `FrameSource.readFrame`, but a number that no frame has is a NotFoundError.
+   *
+   * @param options `into`: memory that the samples may be put into, aligned and large enough; the plane may be a view of
+   *   it. Whoever gives it copies nothing and collects nothing.
+   */
+  readFrame(index: number, options?: { readonly signal?: AbortSignal; readonly into?: Uint8Array }): Promise<Plane>
+  /**
+   * Where frames are PZF files: put a frame's file into `into` and check all of it but its Huffman codes. From a disk
+   * this blocks, as a promise costs more than the file; from elsewhere several frames are to be asked for at once.
    * Where the codes turn out to be damaged, `readFrame` says what is wrong with them.
    *
    * @returns what is to be decoded, views of `into`; undefined where the file does not fit into it and `readFrame` is
    *   to read it.
    * @throws as `readFrame`.
    */
-  readPzf?(index: number, into: Uint8Array): PzfPlan | undefined
+  readPzf?(index: number, into: Uint8Array): PzfPlan | undefined | Promise<PzfPlan | undefined>
 }

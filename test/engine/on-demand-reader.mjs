@@ -21,16 +21,17 @@ function makeNoise() {
  *   `deadly` end the thread that reads them, those in `greedy` fill its memory.
  */
 export function openFrameReader({ width, height, slowMs = 0, broken = [], deadly = [], greedy = [] }) {
-  const samples = new Uint16Array(width * height)
   return {
-    async readFrame(index) {
+    async readFrame(index, { into } = {}) {
       if (slowMs > 0) await setTimeout(slowMs)
       if (broken.includes(index)) throw await corrupt(`frame ${index} is damaged.`)
       if (deadly.includes(index) && parentPort) process.exit(7)
       if (greedy.includes(index) && parentPort) fillMemory()
       noise ??= makeNoise()
       const start = (index * 9973) % (NOISE_SAMPLES - width * height)
-      // One array for all: builders copy what they are given.
+      const samples = into
+        ? new Uint16Array(into.buffer, into.byteOffset, width * height)
+        : new Uint16Array(width * height)
       samples.set(noise.subarray(start, start + width * height))
       samples[0] = index % 65536
       return { width, height, sampleType: 'uint16', samples }
