@@ -15,7 +15,7 @@ import { fillMask, isCovered } from '../pyramid/coverage.js'
 import { type Histogram, HistogramBuilder, histogramOfCounts } from '../pyramid/histogram.js'
 import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
 import { orientedSize } from '../pyramid/orient-plane.js'
-import { reduceInto, reducePlane } from '../pyramid/reduce.js'
+import { reduceInto } from '../pyramid/reduce.js'
 import {
   decodeShardIndex,
   decodeTile,
@@ -33,6 +33,7 @@ import { packError } from './packed-error.js'
 import { readShard, writeShard } from './shard-disk.js'
 
 const HALF = SHARD_SIZE / 2
+const THUMBNAIL_EDGE = SHARD_SIZE / 8
 
 /** Of so many rectangles it is quicker to compute whether they cover a tile than to draw them. */
 const FEW_RECTS = 16
@@ -152,6 +153,7 @@ export class ShardMaker {
       }
     }
     const { written, ...file } = this.#write(task.path, shard)
+    this.#handUp(task.block)
     const hasThumbnail = task.wantsThumbnail && shard.tiles > 0
     const made = {
       ...file,
@@ -161,7 +163,6 @@ export class ShardMaker {
       overlaps,
       thumbnail: hasThumbnail ? this.#makeThumbnail(whole, leaf.rectsOf(leaf.touching(whole))) : undefined,
     }
-    this.#handUp(task.block)
     return { made, written }
   }
 
@@ -213,7 +214,7 @@ export class ShardMaker {
         if (x < 0 || y < 0 || x >= HALF || y >= HALF) continue
         const inTile = rects.filter(rect => touches(rect, region))
         if (inTile.length === 0) continue
-        this.#takeFromChild(x, y)
+        this.#copyOut(this.#child, x, y, this.#tile)
         this.#finishTile(shard, i, region, inTile, task.block !== undefined)
       }
     }
@@ -250,13 +251,12 @@ export class ShardMaker {
     })
   }
 
-  /** The square at (x, y) of the child's block becomes the tile in hand. */
-  #takeFromChild(x: number, y: number): void {
-    const { tileSize } = this.#job
-    const [tile, child] = [this.#tile.samples, this.#child.samples]
-    if (tile instanceof Uint16Array && child instanceof Uint16Array)
-      this.#kernels.copy(tile, 0, tileSize, child, y * HALF + x, HALF, tileSize, tileSize)
-    else copySquare(child, HALF, x, y, tile, tileSize)
+  /** The square at (x, y) of a block becomes a tile. */
+  #copyOut({ samples }: Plane, x: number, y: number, tile: Plane): void {
+    const edge = tile.width
+    if (tile.samples instanceof Uint16Array && samples instanceof Uint16Array)
+      this.#kernels.copy(tile.samples, 0, edge, samples, y * HALF + x, HALF, edge, edge)
+    else copySquare(samples, HALF, x, y, tile.samples, edge)
   }
 
   #startBlock(wanted: boolean): void {
@@ -282,7 +282,7 @@ export class ShardMaker {
   #maskOf(region: Rect, rects: readonly Rect[]): Uint8Array | undefined {
     const few = rects.length <= FEW_RECTS
     if (few && isCovered(region, rects)) return undefined
-    const mask = this.#mask
+    const mask = this.#mask.subarray(0, (region.x1 - region.x0) * (region.y1 - region.y0))
     mask.fill(0)
     fillMask(mask, region, rects)
     return few || Buffer.from(mask.buffer, mask.byteOffset, mask.length).includes(0) ? mask : undefined
@@ -296,16 +296,35 @@ export class ShardMaker {
     if (block) new Uint8Array(block).set(bytesOfSamples(this.#block.samples))
   }
 
-  /** The block reduced twice more, with its mask. */
+  /** The block reduced twice more, with its mask. The block is not the block any more then. */
   #makeThumbnail(whole: Rect, rects: readonly Rect[]): NonNullable<MadeShard['thumbnail']> {
-    let plane: Plane = { ...this.#block, samples: this.#block.samples.slice() }
-    let mask = maskAt(1, whole, rects)
-    for (const level of [2, 3]) {
-      plane = reducePlane(plane, mask, this.#absentAs)
-      mask = maskAt(level, whole, rects)
+    this.#halveBlock(this.#block, this.#child, rectAtLevel(whole, 1), atLevel(rects, 1))
+    this.#halveBlock(this.#child, this.#block, rectAtLevel(whole, 2), atLevel(rects, 2))
+    const samples = allocateSamples(this.#job.sampleType, THUMBNAIL_EDGE ** 2)
+    copySquare(this.#block.samples, HALF, 0, 0, samples, THUMBNAIL_EDGE)
+    const region = rectAtLevel(whole, 3)
+    const mask = new Uint8Array(THUMBNAIL_EDGE ** 2)
+    fillMask(mask, region, atLevel(rects, 3))
+    return { samples: bytesOfSamples(samples).buffer as ArrayBuffer, mask: mask.includes(0) ? mask : undefined }
+  }
+
+  /**
+   * Halve the square in one corner of a block into the corner of another, tile by tile.
+   *
+   * @param region the square's place; `rects` what is covered there, both in px of its level.
+   */
+  #halveBlock(from: Plane, to: Plane, region: Rect, rects: readonly Rect[]): void {
+    const edge = Math.min(this.#job.tileSize, region.x1 - region.x0)
+    const tile = { ...this.#tile, width: edge, height: edge, samples: this.#tile.samples.subarray(0, edge * edge) }
+    for (let y = 0; y < region.y1 - region.y0; y += edge) {
+      for (let x = 0; x < region.x1 - region.x0; x += edge) {
+        const part = regionAt(region.x0 + x, region.y0 + y, edge)
+        const inPart = rects.filter(rect => touches(rect, part))
+        this.#copyOut(from, x, y, tile)
+        const mask = this.#maskOf(part, inPart)
+        reduceInto(this.#kernels, tile, mask, this.#absentAs, to.samples, (y * HALF + x) / 2, HALF)
+      }
     }
-    const samples = bytesOfSamples(plane.samples)
-    return { samples: samples.slice().buffer, mask: mask.includes(0) ? mask : undefined }
   }
 
   #finishHistogram(shard: ShardParts): Histogram {
@@ -408,16 +427,8 @@ function rectsOf(flat: Int32Array): Rect[] {
   }))
 }
 
-/** The mask of a level-0 region at a level: 1 where a rectangle lies. */
-function maskAt(level: number, region: Rect, rects: readonly Rect[]): Uint8Array {
-  const reduced = rectAtLevel(region, level)
-  const mask = new Uint8Array((reduced.x1 - reduced.x0) * (reduced.y1 - reduced.y0))
-  fillMask(
-    mask,
-    reduced,
-    rects.map(rect => rectAtLevel(rect, level)),
-  )
-  return mask
+function atLevel(rects: readonly Rect[], level: number): Rect[] {
+  return rects.map(rect => rectAtLevel(rect, level))
 }
 
 /** Copy a square of `edge` px at (x, y) out of samples with rows of `width`. */
