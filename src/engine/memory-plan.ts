@@ -8,13 +8,13 @@ export const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20
 export const LEAST_MEMORY_BYTES = 300 * 2 ** 20
 
 /** Node and this program with its plan, as measured, bytes. */
-const MAIN_BYTES = 95 * 2 ** 20
+const MAIN_BYTES = 100 * 2 ** 20
 /** What a planned frame takes on the main thread: its entry in the series, its place, its row of the table, bytes. */
-const FRAME_BYTES = 1300
+const FRAME_BYTES = 900
 /** A worker thread before it has read a frame: its engine, code and what waits for the garbage collector. */
-const THREAD_BYTES = 30 * 2 ** 20
+const THREAD_BYTES = 48 * 2 ** 20
 /** Share of the memory that is planned with; the rest is for what the allocators of several threads leave unused. */
-const PLANNED_SHARE = 0.92
+const PLANNED_SHARE = 0.88
 /**
  * Reduced blocks of a worker that wait for their parents: up to three of each level of a plate, or, where memory is
  * short, fewer. Those that are given up are read back.
@@ -53,14 +53,18 @@ export function planMemory(
   const fileBytes = align(Math.max(...job.series.map(fileBytesOf)))
   const { bytes } = SAMPLE_TYPES[job.sampleType]
   const files = Math.min(MOST_FILES, Math.max(2, Math.floor(FILES_BYTES / Math.max(1, fileBytes))))
-  const fixed = THREAD_BYTES + makerBytes(job) + files * fileBytes
+  const held = Math.max(...job.series.map(({ reader }) => reader?.heldBytes ?? 0))
+  const fixed = THREAD_BYTES + held + makerBytes(job) + files * fileBytes
   const left = PLANNED_SHARE * memoryBytes - MAIN_BYTES - frames * FRAME_BYTES
   const block = (SHARD_SIZE / 2) ** 2 * bytes
   const wanted = Math.max(deepest, ...job.series.map(framesOfShards))
+  const fewest = Math.min(...WAITING_BLOCKS)
   for (let count = workers; count >= 1; count--) {
     for (const blocks of WAITING_BLOCKS) {
       const slots = Math.min(wanted, Math.floor((left / count - fixed - blocks * block) / slotBytes))
-      // With fewer than a shard's frames they are read again and again: then fewer workers are faster.
+      // Of blocks that are read back, and frames that are read again and again, the latter cost more.
+      if (slots < Math.min(wanted, deepest) && blocks > fewest) continue
+      // With a few frames at a time fewer workers are faster.
       if (slots < Math.min(wanted / KEPT_SHARDS, 4) && (count > 1 || slots < 1)) continue
       const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
       return {
@@ -70,7 +74,6 @@ export function planMemory(
       }
     }
   }
-  const fewest = Math.min(...WAITING_BLOCKS)
   const short = fixed + fewest * block + slotBytes - left
   throw new UsageError(
     `--memory is too little for frames of this size; ${Math.ceil((memoryBytes + short / PLANNED_SHARE) / 2 ** 20)}MiB would do.`,

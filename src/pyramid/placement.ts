@@ -98,7 +98,8 @@ export function placeFrames(
   const pyme = settings.blend === 'pyme'
 
   const selections = new Map<string, MosaicSelection>()
-  const placed = sources.flatMap(({ url, series }, number) => {
+  // The wells are known once all frames are placed.
+  const placed: (PlacedFrame & { well: string })[] = sources.flatMap(({ url, series }, number) => {
     const size = orientedSize(series.frameSize, settings.orientation)
     const frames = series.frames.filter(frame => frame.index >= series.dataStartsAt)
     if (frames.length === 0)
@@ -115,6 +116,7 @@ export function placeFrames(
         stageUm: stage,
         rect: { x0, y0, x1: x0 + size.width, y1: y0 + size.height },
         selection: shared(selectionOf(frame, number, settings), selections),
+        well: '',
         stamp: frame.stamp,
       }
     })
@@ -129,6 +131,7 @@ export function placeFrames(
   )
   const located = sources.map(({ url, series }) => ({ name: series.name, path: url, well: series.well }))
   const wells = nameWells(located, placed, mosaicPixel)
+  for (const [i, name] of wells.names.entries()) placed[i].well = name
   if (wells.pitchUm !== undefined) {
     warnings.push(
       `Wells are named from positions on a ${wells.pitchUm / 1000} mm lattice; A1 is the one at the smallest x and y.`,
@@ -158,7 +161,7 @@ export function placeFrames(
       tileSize: settings.tileSize,
       levelCount: countLevels(size, settings.tileSize),
     },
-    frames: placed.map((frame, i) => ({ ...frame, well: wells.names[i] })),
+    frames: placed,
     sampleType,
     pedestal: integer && min === 0 ? (Number.isNaN(darkLevels[0]) ? meanOf(settings.dark) : darkLevels[0]) : 0,
     channels: channelsOf(sources, settings),
@@ -232,7 +235,7 @@ function originOf(
 
 /** A frame's position and what the stage reported, µm, with `--stage-sign` and `--pixel-size` applied. */
 function positionsOf(
-  { position, stagePosition }: FrameSeries['frames'][number],
+  { position: reported, stagePosition }: FrameSeries['frames'][number],
   { pixelSizeUm: own, cameraRoi }: FrameSeries,
   { stageSign, pixelSizeUm: given }: BuildSettings,
 ): { position: Point; stage: Point } {
@@ -240,9 +243,11 @@ function positionsOf(
   // The camera's part of a position lies along the image axes: it does not turn with the stage, and is as large as
   // the pixels are said to be.
   const camera = {
-    x: position.xUm - stagePosition.xUm + (given ? (given.x - (own?.x ?? 0)) * cameraRoi.x : 0),
-    y: position.yUm - stagePosition.yUm + (given ? (given.y - (own?.y ?? 0)) * cameraRoi.y : 0),
+    x: reported.xUm - stagePosition.xUm + (given ? (given.x - (own?.x ?? 0)) * cameraRoi.x : 0),
+    y: reported.yUm - stagePosition.yUm + (given ? (given.y - (own?.y ?? 0)) * cameraRoi.y : 0),
   }
+  // One object for both where they are the same: a plate has a hundred thousand frames.
+  if (camera.x === 0 && camera.y === 0) return { stage, position: stage }
   return { stage, position: { x: stage.x + camera.x, y: stage.y + camera.y } }
 }
 

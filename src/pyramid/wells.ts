@@ -83,12 +83,13 @@ function groupTouching(rects: readonly Rect[]): number[] {
   const first = rects[0]
   if (!first) return []
   const cell = Math.max(1, Math.floor(Math.max(first.x1 - first.x0, first.y1 - first.y0) / 2))
-  const owner = new Map<string, number>()
+  const columns = Math.floor(rects.reduce((right, { x1 }) => Math.max(right, x1), 0) / cell) + 2
+  const owner = new Map<number, number>()
   rects.forEach((rect, i) => {
-    for (let y = Math.floor(rect.y0 / cell) - 1; y <= Math.floor(rect.y1 / cell); y++) {
-      for (let x = Math.floor(rect.x0 / cell) - 1; x <= Math.floor(rect.x1 / cell); x++) {
-        const other = owner.get(`${x},${y}`)
-        if (other === undefined) owner.set(`${x},${y}`, i)
+    for (let y = Math.floor(rect.y0 / cell); y <= Math.floor(rect.y1 / cell) + 1; y++) {
+      for (let x = Math.floor(rect.x0 / cell); x <= Math.floor(rect.x1 / cell) + 1; x++) {
+        const other = owner.get(y * columns + x)
+        if (other === undefined) owner.set(y * columns + x, i)
         else parent[find(i)] = find(other)
       }
     }
@@ -113,8 +114,8 @@ function boxesOf(frames: readonly { readonly rect: Rect }[], groups: readonly nu
 function fitLattice(boxes: readonly Rect[], pitchX: number, pitchY: number): string[] | undefined {
   if (boxes.length < 2) return undefined
   const middles = boxes.map(box => ({ x: (box.x0 + box.x1) / 2, y: (box.y0 + box.y1) / 2 }))
-  const left = Math.min(...middles.map(({ x }) => x))
-  const top = Math.min(...middles.map(({ y }) => y))
+  const left = middles.reduce((least, { x }) => Math.min(least, x), Number.POSITIVE_INFINITY)
+  const top = middles.reduce((least, { y }) => Math.min(least, y), Number.POSITIVE_INFINITY)
   const names = middles.map(({ x, y }) => {
     const column = (x - left) / pitchX
     const row = (y - top) / pitchY

@@ -82,6 +82,8 @@ export interface FrameReaderDescription {
   readonly module: string
   /** Plain data, for `postMessage`. Stays the same while frames are added to the series. */
   readonly data: unknown
+  /** What all readers of this module hold in one thread beside the frames they hand out, bytes; next to nothing if left out. */
+  readonly heldBytes?: number
 }
 
 /** Reads frames of one series in a worker thread. */
