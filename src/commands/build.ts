@@ -2,12 +2,13 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Flags } from '../config.js'
+import { buildPymePyramid } from '../engine/build-pyme-pyramid.js'
 import { type BuildReport, type BuildRequest, buildPyramid, type GrowingSeries } from '../engine/build-pyramid.js'
 import { LEAST_MEMORY_BYTES } from '../engine/memory-plan.js'
 import { SourceUnavailableError, UsageError } from '../errors.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import type { FrameSource } from '../sources/frame-source.js'
-import { followNamedSeries, openNamedSeries, readBuildSettings } from './build-flags.js'
+import { followNamedSeries, openNamedSeries, readBuildSettings, readFormat } from './build-flags.js'
 import { type ProgressReporter, type ProgressStyle, reportProgress, type Terminal, untilStopped } from './terminal.js'
 
 /** Skipped frames that are named one by one; the report holds all. */
@@ -22,13 +23,26 @@ const WAIT_MS = 250
 export async function build(flags: Flags, terminal: Terminal): Promise<number> {
   const output = flags.text('output')
   if (output === undefined) throw new UsageError('Say where the pyramid is to be written: --output DIR.')
-  const report = await buildFrom(flags, terminal, { follow: flags.has('watch'), place: () => output })
+  const follow = flags.has('watch')
+  const isPyme = readFormat(flags) === 'pyme'
+  if (isPyme && follow) {
+    throw new UsageError(
+      '--watch and --format pyme exclude each other: a PYME pyramid cannot say that it grows; build it when the acquisition has ended.',
+    )
+  }
+  const report = await buildFrom(flags, terminal, {
+    follow,
+    place: () => output,
+    build: isPyme ? buildPymePyramid : buildPyramid,
+  })
   return report.record.frames.skipped > 0 ? 2 : 0
 }
 
 export interface BuildWishes extends Pick<BuildRequest, 'onStarted' | 'onComplete'> {
   /** Whether growing series are followed. */
   readonly follow: boolean
+  /** Writes the format that is asked for. */
+  readonly build: typeof buildPyramid
   /** Take the pyramid's place where it cannot be gone on with: it is one that we made for ourselves. */
   readonly replaces?: boolean
   /** Names the output folder once series and settings are known. */
@@ -51,7 +65,7 @@ export async function buildFrom(
     const { sources, settings } = growing ?? opened
     for (const { url, series } of sources) for (const problem of series.problems) reporter.warning(`${url}: ${problem}`)
     const path = resolve(expandHome(wishes.place(sources, settings)))
-    const report = await buildPyramid({
+    const report = await wishes.build({
       ...{ sources, settings, growing, workers, memoryBytes },
       output: path,
       overwrite: flags.has('overwrite') || wishes.replaces === true,
@@ -67,7 +81,9 @@ export async function buildFrom(
         isComplete = true
         reporter.end()
         if (done.built) for (const warning of done.record.warnings) reporter.warning(warning)
-        tellOutcome(done, path, style, reporter, terminal)
+        // A PYME pyramid does not keep them for `tilestage info`.
+        const mostNamed = wishes.build === buildPyramid ? NAMED_SKIPS : done.skipped.length
+        tellOutcome(done, path, mostNamed, style, reporter, terminal)
         await wishes.onComplete?.(done)
       },
       signal: terminal.signal,
@@ -186,6 +202,7 @@ function expandHome(path: string): string {
 function tellOutcome(
   report: BuildReport,
   path: string,
+  mostNamed: number,
   style: ProgressStyle,
   reporter: ProgressReporter,
   terminal: Terminal,
@@ -199,9 +216,12 @@ function tellOutcome(
     )
     return
   }
-  for (const { reason } of skipped.slice(0, NAMED_SKIPS)) reporter.warning(`skipped: ${reason}`)
-  if (skipped.length > NAMED_SKIPS)
-    reporter.warning(`skipped ${skipped.length - NAMED_SKIPS} more frames; tilestage info ${path} names them.`)
+  for (const { reason } of skipped.slice(0, mostNamed)) reporter.warning(`skipped: ${reason}`)
+  if (skipped.length > mostNamed)
+    reporter.warning(`skipped ${skipped.length - mostNamed} more frames; tilestage info ${path} names them.`)
+  const { unavailable = 0 } = record.frames
+  if (unavailable > 0)
+    reporter.warning(`${unavailable} of them could not be reached; the same command tries them again.`)
   if (record.clippedSamples > 0)
     reporter.warning(`${record.clippedSamples} samples did not fit ${record.sampleType} and were clipped.`)
   const { used, skipped: left } = record.frames

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BUILD_FLAGS, type Flags } from '../config.js'
+import { buildPyramid } from '../engine/build-pyramid.js'
 import { fingerprintOfPlaces } from '../engine/fingerprint.js'
 import { UsageError } from '../errors.js'
 import type { BuildFeed } from '../pyramid/build-feed.js'
@@ -30,6 +31,7 @@ export async function view(flags: Flags, terminal: Terminal): Promise<number> {
   try {
     await buildFrom(flags, terminal, {
       follow: true,
+      build: buildPyramid,
       replaces: output === undefined,
       place: (sources, built) => shown.at(output ?? cacheFolder(sources, built, terminal.env)),
       onStarted: feed => shown.show(feed),

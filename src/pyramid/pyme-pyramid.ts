@@ -8,22 +8,22 @@ import {
   NotFoundError,
   UnsupportedDataError,
 } from '../errors.js'
-import type { Plane, Size } from '../plane.js'
+import type { Plane, SampleArray, SampleType, Size } from '../plane.js'
 import { parsePythonJson } from '../sources/pyme/python-json.js'
-import { decodePzf } from '../sources/pyme/pzf.js'
 import { readFileBytes } from '../sources/read-file.js'
 import { type Coverage, FrameCoverage } from './coverage.js'
 import { type Histogram, HistogramBuilder } from './histogram.js'
 import {
   countLevels,
-  gridOf,
   isInGrid,
   MAX_GRID_TILES,
   MAX_MOSAIC_EDGE,
   type MosaicGeometry,
   type TileAddress,
 } from './mosaic-geometry.js'
-import { listTiles, rectsOfTiles, type TileListing, type TileNaming, tileNaming } from './pyme-tile-files.js'
+import { presentTiles } from './present-tiles.js'
+import { listTiles, rectsOfTiles, type TileListing, tileNaming } from './pyme-tile-files.js'
+import { PYME_TILE_FORMATS, type PymeTileFormat } from './pyme-tile-formats.js'
 import type { Channel, MosaicSelection, Pyramid } from './pyramid.js'
 
 /** PYME writes eleven short keys. */
@@ -50,7 +50,7 @@ export function isPymePyramidMetadata(metadata: unknown): metadata is Readonly<R
  * tiles on disk. Covered is what a level-0 tile covers, at every level.
  *
  * @throws {NotFoundError} no such folder, or no `metadata.json` in it.
- * @throws {UnsupportedDataError} other tiles than `.pzf`, or names that PYME does not give.
+ * @throws {UnsupportedDataError} other tiles than `.pzf` or `.npy`, or names that PYME does not give.
  * @throws {CorruptDataError} metadata that cannot be, no tiles, or a missing level.
  */
 export async function openPymePyramid(path: string): Promise<Pyramid> {
@@ -72,6 +72,10 @@ export async function openPymePyramid(path: string): Promise<Pyramid> {
     })
   }
   const listing = await listTiles(folder, naming)
+  const { extension } = listing
+  const format = PYME_TILE_FORMATS.get(extension ?? '')
+  if (extension === undefined || !format)
+    throw new CorruptDataError(`${folder} has the metadata of a PYME pyramid and no tiles.`, { url: folder })
   const size = tiledSize(folder, listing, tileSize)
   const geometry: MosaicGeometry = {
     originUm: {
@@ -87,7 +91,8 @@ export async function openPymePyramid(path: string): Promise<Pyramid> {
     .update(bytes)
     .update(await modificationTime(metadataFile))
     .update(listing.fingerprint)
-  return new PymePyramid(folder, geometry, naming, listing, version.digest('hex').slice(0, 8))
+  const tiles = { format, fileOf: (address: TileAddress) => join(folder, `${naming.nameOf(address)}${extension}`) }
+  return new PymePyramid(folder, geometry, tiles, listing, version.digest('hex').slice(0, 8))
 }
 
 async function realFolder(path: string): Promise<string> {
@@ -133,9 +138,6 @@ function tiledSize(folder: string, { rowsByColumn }: TileListing, tileSize: numb
     rows = Math.max(rows, rowsThere[rowsThere.length - 1] + 1)
   }
   const [width, height] = [columns * tileSize, rows * tileSize]
-  if (columns === 0) {
-    throw new CorruptDataError(`${folder} has the metadata of a PYME pyramid and no tiles.`, { url: folder })
-  }
   if (Math.max(width, height) > MAX_MOSAIC_EDGE || columns * rows > MAX_GRID_TILES) {
     throw new LimitExceededError(
       `${folder} spans ${columns} × ${rows} tiles; up to ${MAX_GRID_TILES} of them and ${MAX_MOSAIC_EDGE} px along an edge are served.`,
@@ -157,34 +159,41 @@ async function countLevelsOnDisk(folder: string, neededLevels: number): Promise<
   )
 }
 
+/** How the tiles are stored, and where. */
+interface TileFiles {
+  readonly format: PymeTileFormat
+  readonly fileOf: (address: TileAddress) => string
+}
+
 class PymePyramid implements Pyramid {
   readonly id: string
   readonly name: string
   readonly format = 'PYME pyramid'
   readonly version: string
   readonly complete = true
-  readonly sampleType = 'float32'
+  readonly sampleType: SampleType
   readonly pedestal = 0
   readonly channels: readonly Channel[] = [{ name: 'Channel 1', color: undefined }]
   readonly zPlanes = 1
   readonly timePoints = 1
   readonly wells = []
   readonly frames = undefined
-  readonly #naming: TileNaming
+  readonly #tiles: TileFiles
   readonly #coverage: FrameCoverage
   #histogram: Promise<Histogram> | undefined
 
   constructor(
     readonly path: string,
     readonly geometry: MosaicGeometry,
-    naming: TileNaming,
+    tiles: TileFiles,
     listing: TileListing,
     contentHash: string,
   ) {
     this.id = createHash('sha256').update(path).digest('hex').slice(0, 32)
     this.name = basename(path)
     this.version = `${contentHash}.${geometry.levelCount}`
-    this.#naming = naming
+    this.sampleType = tiles.format.sampleType
+    this.#tiles = tiles
     this.#coverage = new FrameCoverage(geometry, rectsOfTiles(listing, geometry.tileSize))
   }
 
@@ -225,13 +234,12 @@ class PymePyramid implements Pyramid {
 
   #histogramTiles(): TileAddress[] {
     for (let level = 0; ; level++) {
-      const runs = this.#coverage.tileRuns(level)
-      const tiles = runs.reduce((sum, run, i) => (i % 2 === 1 ? sum + run : sum), 0)
-      if (tiles <= HISTOGRAM_TILES) return presentTiles(level, runs, gridOf(this.geometry, level).columns)
+      const tiles = presentTiles(this.#coverage, this.geometry, level)
+      if (tiles.length <= HISTOGRAM_TILES) return tiles
     }
   }
 
-  #nonZeroMask(address: TileAddress, samples: Float32Array): Uint8Array {
+  #nonZeroMask(address: TileAddress, samples: SampleArray): Uint8Array {
     const mask = this.#coverage.tileMask(address) ?? new Uint8Array(samples.length).fill(1)
     for (let i = 0; i < samples.length; i++) if (samples[i] === 0) mask[i] = 0
     return mask
@@ -252,28 +260,15 @@ class PymePyramid implements Pyramid {
     return { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
   }
 
-  async #readSamples(address: TileAddress, signal?: AbortSignal): Promise<Float32Array> {
+  async #readSamples(address: TileAddress, signal?: AbortSignal): Promise<SampleArray> {
     const { tileSize } = this.geometry
-    const url = join(this.path, this.#naming.fileOf(address))
-    const frame = decodePzf(await this.#readTileFile(url, signal), url)
-    if (frame.width !== tileSize || frame.height !== tileSize || frame.depth !== 1) {
-      throw new CorruptDataError(
-        `${url} holds ${frame.width} × ${frame.height} × ${frame.depth} samples; a tile of this pyramid has ${tileSize} × ${tileSize}.`,
-        { url },
-      )
-    }
-    if (!(frame.samples instanceof Float32Array)) {
-      throw new CorruptDataError(`${url} holds ${frame.sampleType} samples; the tiles of a PYME pyramid are float32.`, {
-        url,
-      })
-    }
-    return frame.samples
+    const url = this.#tiles.fileOf(address)
+    return this.#tiles.format.decode(await this.#readTileFile(url, signal), tileSize, url)
   }
 
   async #readTileFile(url: string, signal?: AbortSignal): Promise<Uint8Array> {
     try {
-      // PYME writes tiles uncompressed; a compressed one is at most a code table longer.
-      return await readFileBytes(url, { maxBytes: 8 * this.geometry.tileSize ** 2 + 4096, signal })
+      return await readFileBytes(url, { maxBytes: this.#tiles.format.maxBytes(this.geometry.tileSize), signal })
     } catch (error) {
       if (!(error instanceof NotFoundError)) throw error
       throw new CorruptDataError(`${url} is missing, and there are full-resolution tiles that it must show.`, {
@@ -284,18 +279,6 @@ class PymePyramid implements Pyramid {
   }
 
   async close(): Promise<void> {}
-}
-
-/** Addresses of the tiles that the run lengths (empty, present, empty, …) of a level name as present. */
-function presentTiles(level: number, runs: readonly number[], columns: number): TileAddress[] {
-  const addresses: TileAddress[] = []
-  let place = 0
-  runs.forEach((run, i) => {
-    for (const end = place + run; place < end; place++) {
-      if (i % 2 === 1) addresses.push({ level, column: place % columns, row: Math.floor(place / columns) })
-    }
-  })
-  return addresses
 }
 
 function checkSelection({ channel, zPlane, timePoint }: MosaicSelection): void {

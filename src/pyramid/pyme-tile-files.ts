@@ -5,6 +5,7 @@ import { fromSystemError, LimitExceededError, UnsupportedDataError } from '../er
 import type { Rect } from '../plane.js'
 import { mapConcurrently } from '../sources/map-concurrently.js'
 import type { TileAddress } from './mosaic-geometry.js'
+import { PYME_TILE_FORMATS, UNREADABLE_TILE_FORMATS } from './pyme-tile-formats.js'
 
 /** A plate of 1,536 wells at 0.3 µm per pixel has about a million tiles. */
 const MAX_ENTRIES = 5_000_000
@@ -13,8 +14,8 @@ const FOLDERS_AT_ONCE = 16
 
 /** PYME's name schemes. Both are folders of columns in folders of levels; the newer one puts a z-plane between them. */
 export interface TileNaming {
-  /** Path of a tile below the pyramid's folder. */
-  readonly fileOf: (address: TileAddress) => string
+  /** Path of a tile below the pyramid's folder, without the ending that names its format. */
+  readonly nameOf: (address: TileAddress) => string
   /** Folder of the columns of level 0. */
   readonly columnsFolder: string
   /** The row in a file's name, as the first group. */
@@ -23,20 +24,26 @@ export interface TileNaming {
 
 const number = (index: number): string => String(index).padStart(3, '0')
 
-const NEW_NAMING: TileNaming = {
-  fileOf: ({ level, column, row }) => join(String(level), '000', number(column), `${number(row)}_img.pzf`),
+/** The newer scheme, which PYME writes since July 2026. */
+export const NEW_NAMING: TileNaming = {
+  nameOf: ({ level, column, row }) => join(String(level), '000', number(column), `${number(row)}_img`),
   columnsFolder: join('0', '000'),
   filePattern: () => /^(\d{3,7})_img(\.\w+)$/,
 }
 
 const LEGACY_NAMING: TileNaming = {
-  fileOf: ({ level, column, row }) => join(String(level), number(column), `${number(column)}_${number(row)}_img.pzf`),
+  nameOf: ({ level, column, row }) => join(String(level), number(column), `${number(column)}_${number(row)}_img`),
   columnsFolder: '0',
   filePattern: columnName => new RegExp(`^${columnName}_(\\d{3,7})_img(\\.\\w+)$`),
 }
 
+/** `NEW_NAMING` in PYME's words. */
+export const NEW_KEY_SCHEMA = '{level:d}/{z:03d}/{x:03d}/{y:03d}_{suff}{ext}'
+
+const plainSchema = (schema: string): string => schema.replaceAll(':d}', '}')
+
 const SCHEMES: ReadonlyMap<unknown, TileNaming> = new Map([
-  ['{level}/{z:03d}/{x:03d}/{y:03d}_{suff}{ext}', NEW_NAMING],
+  [plainSchema(NEW_KEY_SCHEMA), NEW_NAMING],
   ['{level}/{x:03d}/{x:03d}_{y:03d}_{suff}{ext}', LEGACY_NAMING],
 ])
 
@@ -47,7 +54,7 @@ const SCHEMES: ReadonlyMap<unknown, TileNaming> = new Map([
  */
 export function tileNaming(keySchema: unknown, url: string): TileNaming {
   if (keySchema === undefined) return LEGACY_NAMING
-  const naming = SCHEMES.get(typeof keySchema === 'string' ? keySchema.replaceAll(':d}', '}') : keySchema)
+  const naming = SCHEMES.get(typeof keySchema === 'string' ? plainSchema(keySchema) : keySchema)
   if (naming) return naming
   throw new UnsupportedDataError(
     `${url} names its tiles by ${JSON.stringify(keySchema)}; ${[...SCHEMES.keys()].join(' and ')} are read.`,
@@ -59,6 +66,8 @@ export function tileNaming(keySchema: unknown, url: string): TileNaming {
 export interface TileListing {
   /** Ascending rows by column, columns ascending. */
   readonly rowsByColumn: ReadonlyMap<number, readonly number[]>
+  /** The ending of their names, a key of `PYME_TILE_FORMATS`; undefined where there are no tiles. */
+  readonly extension: string | undefined
   /** Changes when a tile is added, removed or replaced by renaming. */
   readonly fingerprint: string
 }
@@ -66,10 +75,14 @@ export interface TileListing {
 /**
  * List the level-0 tiles of a PYME pyramid.
  *
- * @throws {UnsupportedDataError} more than one z-plane, or tiles that are not `.pzf` files.
+ * PYME reads tiles of the format that a walk through the folders meets first; here tiles of two formats are refused, for
+ * which of them are meant depends on the order in which the disk lists them.
+ *
+ * @throws {UnsupportedDataError} more than one z-plane, or tiles of two formats or of one that is not read.
  * @throws {LimitExceededError} more than five million entries.
  */
 export async function listTiles(folder: string, naming: TileNaming): Promise<TileListing> {
+  await refuseDatabase(folder)
   if (naming === NEW_NAMING) await refuseZPlanes(join(folder, '0'))
   const columnsFolder = join(folder, naming.columnsFolder)
   const columnNames = (await readFolder(columnsFolder)).filter(name => /^\d{3,7}$/.test(name)).sort(byNumber)
@@ -87,14 +100,18 @@ export async function listTiles(folder: string, naming: TileNaming): Promise<Til
         },
       )
     }
-    return {
-      name,
-      rows: rowsIn(files, naming.filePattern(name), columnFolder),
-      mtimeMs: await folderTime(columnFolder),
-    }
+    return { name, ...tilesIn(files, naming.filePattern(name), columnFolder), mtimeMs: await folderTime(columnFolder) }
   })
   for (const { name, rows, mtimeMs } of columns) hash.update(`${name} ${mtimeMs} ${rows.join(',')}\n`)
+  const [extension, other] = new Set(columns.flatMap(({ extensions }) => [...extensions]))
+  if (other !== undefined) {
+    throw new UnsupportedDataError(
+      `${folder} holds ${extension} tiles and ${other} tiles; a PYME pyramid has one kind, so take away those that are not meant.`,
+      { url: folder },
+    )
+  }
   return {
+    extension,
     rowsByColumn: new Map(columns.filter(({ rows }) => rows.length > 0).map(({ name, rows }) => [Number(name), rows])),
     fingerprint: hash.digest('hex'),
   }
@@ -112,23 +129,36 @@ async function refuseZPlanes(levelFolder: string): Promise<void> {
   }
 }
 
-/** Rows of the `.pzf` tiles; PYME's side files (`acc`, `occ`) and whatever else lies there is left out. */
-function rowsIn(files: readonly string[], pattern: RegExp, folder: string): number[] {
-  const rows: number[] = []
+/** PYME's database of tiles has no folders. */
+async function refuseDatabase(folder: string): Promise<void> {
+  const names = await readFolder(folder)
+  if (names.includes('img.db') && !names.includes('0')) throw unreadable(join(folder, 'img.db'), '.db')
+}
+
+function unreadable(url: string, extension: string): UnsupportedDataError {
+  const found = UNREADABLE_TILE_FORMATS.get(extension) ?? `a ${extension} tile`
+  return new UnsupportedDataError(
+    `${url} is ${found}; PYME pyramids of ${[...PYME_TILE_FORMATS.keys()].join(' and ')} tiles are read.`,
+    { url },
+  )
+}
+
+/** Rows and endings of the tiles; PYME's side files (`acc`, `occ`) and whatever else lies there is left out. */
+function tilesIn(
+  files: readonly string[],
+  pattern: RegExp,
+  folder: string,
+): { readonly rows: readonly number[]; readonly extensions: ReadonlySet<string> } {
+  const rows = new Set<number>()
+  const extensions = new Set<string>()
   for (const file of files) {
     const match = pattern.exec(file)
     if (match === null) continue
-    if (match[2] !== '.pzf') {
-      throw new UnsupportedDataError(
-        `${join(folder, file)} is a ${match[2]} tile; PYME pyramids of .pzf tiles are read.`,
-        {
-          url: folder,
-        },
-      )
-    }
-    rows.push(Number(match[1]))
+    if (!PYME_TILE_FORMATS.has(match[2])) throw unreadable(join(folder, file), match[2])
+    rows.add(Number(match[1]))
+    extensions.add(match[2])
   }
-  return rows.sort((a, b) => a - b)
+  return { rows: [...rows].sort((a, b) => a - b), extensions }
 }
 
 const byNumber = (a: string, b: string): number => Number(a) - Number(b)

@@ -4,9 +4,10 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { CorruptDataError, LimitExceededError, NotFoundError, UnsupportedDataError } from '../../src/errors.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
+import { presentTiles } from '../../src/pyramid/present-tiles.js'
 import { openPymePyramid } from '../../src/pyramid/pyme-pyramid.js'
 import { decodePzf } from '../../src/sources/pyme/pzf.js'
-import { tileFile, writePymePyramid } from './write-pyme-pyramid.js'
+import { composeNpy, tileFile, writePymePyramid } from './write-pyme-pyramid.js'
 
 const LEGACY = fileURLToPath(new URL('../fixtures/pyme-pyramids/legacy_schema_A1first4_t128', import.meta.url))
 const SELECTION = { channel: 0, zPlane: 0, timePoint: 0 }
@@ -242,14 +243,85 @@ t.test('an unfinished or foreign layout is refused', async t => {
   await mkdir(join(folder, '0', '001'))
   await t.rejects(openPymePyramid(folder), { code: 'UNSUPPORTED_DATA', message: /2 z-planes/ })
   await rm(join(folder, '0', '001'), { recursive: true })
-  await writeFile(join(folder, '0', '000', '000', '000_img.npy'), '')
-  await t.rejects(openPymePyramid(folder), { code: 'UNSUPPORTED_DATA', message: /\.npy tile/ })
-  await rm(join(folder, '0', '000', '000', '000_img.npy'))
+  const cases: [file: string, message: RegExp][] = [
+    ['000_img.npy', /holds \.(pzf|npy) tiles and \.(pzf|npy) tiles; a PYME pyramid has one kind/],
+    [
+      '000_img.zarr',
+      /000_img\.zarr is samples without a header, which PYME writes and cannot read back; .*\.pzf and \.npy/,
+    ],
+    ['000_img.tif', /000_img\.tif is a \.tif tile/],
+  ]
+  for (const [file, message] of cases) {
+    await writeFile(join(folder, '0', '000', '000', file), '')
+    await t.rejects(openPymePyramid(folder), { code: 'UNSUPPORTED_DATA', message })
+    await rm(join(folder, '0', '000', '000', file))
+  }
   await mkdir(join(folder, '0', '000', '9999999'))
   await writeFile(join(folder, '0', '000', '9999999', '000_img.pzf'), '')
   await t.rejects(openPymePyramid(folder), LimitExceededError, 'a tile far away would make a huge grid')
   await rm(join(folder, '0'), { recursive: true })
   await t.rejects(openPymePyramid(folder), NotFoundError)
+  await writeFile(join(folder, 'img.db'), '')
+  await t.rejects(openPymePyramid(folder), { code: 'UNSUPPORTED_DATA', message: /img\.db is an SQLite database/ })
+})
+
+t.test('tiles that are numpy arrays are served as the float64 that they are', async t => {
+  const folder = t.testdir({ npy: {}, pzf: {} })
+  const value = (x: number, y: number): number => x / 3 + 100 * y - 4.5
+  await writePymePyramid(join(folder, 'npy'), { ...TWO_WELLS, value, extension: '.npy' })
+  await writePymePyramid(join(folder, 'pzf'), { ...TWO_WELLS, value })
+  const [npy, pzf] = [await openPyramid(join(folder, 'npy')), await openPyramid(join(folder, 'pzf'))]
+  t.equal(npy.sampleType, 'float64')
+  t.same(npy.geometry, pzf.geometry)
+  for (let level = 0; level < npy.geometry.levelCount; level++) {
+    t.same(npy.coverage(SELECTION).tileRuns(level), pzf.coverage(SELECTION).tileRuns(level))
+    for (const address of presentTiles(npy.coverage(SELECTION), npy.geometry, level)) {
+      const [exact, rounded] = [await npy.readTile(SELECTION, address), await pzf.readTile(SELECTION, address)]
+      t.same(Float32Array.from(exact!.samples), rounded!.samples)
+    }
+  }
+  const tile = await npy.readTile(SELECTION, { level: 0, column: 1, row: 1 })
+  t.equal(tile?.samples[1], value(17, 16), 'not rounded')
+  t.equal((await npy.histogram(0)).total, (await pzf.histogram(0)).total)
+})
+
+t.test('numpy tiles in the old names and in Fortran order are the same', async t => {
+  const folder = t.testdir()
+  await writePymePyramid(folder, {
+    ...TWO_WELLS,
+    naming: 'legacy',
+    metadata: { 'Pyramid.KeySchema': undefined },
+    extension: '.npy',
+  })
+  const pyramid = await openPymePyramid(folder)
+  const address = { level: 0, column: 1, row: 1 }
+  const tile = await pyramid.readTile(SELECTION, address)
+  const samples = tile!.samples as Float64Array
+  await writeFile(tileFile(folder, 0, 1, 1, 'legacy', '.npy'), composeNpy(samples, [16, 16], true))
+  t.same(await pyramid.readTile(SELECTION, address), tile)
+})
+
+t.test('a numpy tile that is damaged, of another shape or type is an error that names it', async t => {
+  const folder = t.testdir()
+  await writePymePyramid(folder, { ...TWO_WELLS, extension: '.npy' })
+  const pyramid = await openPymePyramid(folder)
+  const file = tileFile(folder, 0, 1, 1, 'new', '.npy')
+  const whole = await readFile(file)
+  const cases: [bytes: Buffer, message: RegExp][] = [
+    [whole.subarray(0, 0), /not an npy file/],
+    [whole.subarray(0, 50), /truncated/],
+    [whole.subarray(0, whole.length - 8), /has 2040 bytes of samples; its header .* means 2048/],
+    [composeNpy(new Float64Array(256), [8, 32]), /8 × 32 samples; a tile of this pyramid has 16 × 16/],
+    [composeNpy(new Float64Array(256), [16, 16, 1]), /16 × 16 × 1 samples/],
+    [composeNpy(new Float32Array(256), [16, 16]), /float32 samples; such tiles of a PYME pyramid are float64/],
+  ]
+  for (const [bytes, message] of cases) {
+    await writeFile(file, bytes)
+    const reading = pyramid.readTile(SELECTION, { level: 0, column: 1, row: 1 })
+    await t.rejects(reading, { code: 'CORRUPT_DATA', message }, String(message))
+  }
+  await writeFile(file, Buffer.alloc(2 ** 18))
+  await t.rejects(pyramid.readTile(SELECTION, { level: 0, column: 1, row: 1 }), LimitExceededError, 'before it is read')
 })
 
 t.test('what is no pyramid is named for what it is', async t => {

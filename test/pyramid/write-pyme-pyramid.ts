@@ -8,11 +8,13 @@ export interface PymePyramidPlan {
   /** Sample at a pixel of level 0. */
   readonly value: (x: number, y: number) => number
   readonly naming?: 'new' | 'legacy'
+  /** What the tiles are: float32 PZF, or float64 numpy arrays. */
+  readonly extension?: '.pzf' | '.npy'
   /** Replaces or adds keys of metadata.json. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
 
-type Tile = Float32Array
+type Tile = Float64Array
 
 const pad = (index: number): string => String(index).padStart(3, '0')
 
@@ -23,20 +25,21 @@ export function tileFile(
   column: number,
   row: number,
   naming: 'new' | 'legacy' = 'new',
+  extension = '.pzf',
 ): string {
   const name = naming === 'new' ? join('000', pad(column), pad(row)) : join(pad(column), `${pad(column)}_${pad(row)}`)
-  return join(folder, String(level), `${name}_img.pzf`)
+  return join(folder, String(level), `${name}_img${extension}`)
 }
 
 /**
- * Write a pyramid as PYME does: raw float32 PZF tiles, each level the mean of 2 × 2 samples of the one below (missing
+ * Write a pyramid as PYME does: raw float32 PZF tiles or float64 numpy tiles, each level the mean of 2 × 2 samples of the one below (missing
  * tiles count as 0), up to the level of a single tile.
  */
 export async function writePymePyramid(folder: string, plan: PymePyramidPlan): Promise<void> {
-  const { tileSize, tiles, value, naming = 'new' } = plan
+  const { tileSize, tiles, value, naming = 'new', extension = '.pzf' } = plan
   let level = new Map<string, Tile>()
   for (const [column, row] of tiles) {
-    const samples = new Float32Array(tileSize * tileSize)
+    const samples = new Float64Array(tileSize * tileSize)
     for (let y = 0; y < tileSize; y++) {
       for (let x = 0; x < tileSize; x++) samples[y * tileSize + x] = value(column * tileSize + x, row * tileSize + y)
     }
@@ -46,9 +49,14 @@ export async function writePymePyramid(folder: string, plan: PymePyramidPlan): P
   for (; ; depth++) {
     for (const [key, samples] of level) {
       const [column, row] = key.split(',').map(Number)
-      const file = tileFile(folder, depth, column, row, naming)
+      const file = tileFile(folder, depth, column, row, naming, extension)
       await mkdir(dirname(file), { recursive: true })
-      await writeFile(file, composeTile(samples, tileSize))
+      await writeFile(
+        file,
+        extension === '.npy'
+          ? composeNpy(columnsOf(samples, tileSize), [tileSize, tileSize])
+          : composeTile(samples, tileSize),
+      )
     }
     // PYME makes one level more than a single tile needs.
     if (level.size === 1 && depth > 0) break
@@ -79,7 +87,7 @@ function halveLevel(level: ReadonlyMap<string, Tile>, tileSize: number): Map<str
   for (const [key, samples] of level) {
     const [column, row] = key.split(',').map(Number)
     const parentKey = `${column >> 1},${row >> 1}`
-    const parent = coarser.get(parentKey) ?? new Float32Array(tileSize * tileSize)
+    const parent = coarser.get(parentKey) ?? new Float64Array(tileSize * tileSize)
     coarser.set(parentKey, parent)
     for (let y = 0; y < half; y++) {
       for (let x = 0; x < half; x++) {
@@ -93,19 +101,31 @@ function halveLevel(level: ReadonlyMap<string, Tile>, tileSize: number): Map<str
 }
 
 /** A PZF file of version 3, float32, not compressed, x as the first axis. */
-export function composeTile(samples: Float32Array, tileSize: number): Buffer {
-  const file = Buffer.alloc(64 + samples.byteLength)
-  file.write('BD')
-  file.set([3, 2, 0, 0], 2)
-  file.write('C', 6)
-  file.writeUInt32LE(tileSize, 20)
-  file.writeUInt32LE(tileSize, 24)
-  file.writeUInt32LE(1, 28)
-  file.writeUInt32LE(64, 48)
-  const columns = new Float32Array(samples.length)
-  for (let x = 0; x < tileSize; x++) {
-    for (let y = 0; y < tileSize; y++) columns[x * tileSize + y] = samples[y * tileSize + x]
-  }
-  file.set(new Uint8Array(columns.buffer), 64)
-  return file
+function composeTile(samples: Tile, tileSize: number): Buffer {
+  const header = Buffer.alloc(64)
+  header.write('BD')
+  header.set([3, 2, 0, 0], 2)
+  header.write('C', 6)
+  header.writeUInt32LE(tileSize, 20)
+  header.writeUInt32LE(tileSize, 24)
+  header.writeUInt32LE(1, 28)
+  header.writeUInt32LE(64, 48)
+  return Buffer.concat([header, Buffer.from(Float32Array.from(columnsOf(samples, tileSize)).buffer)])
+}
+
+/** A numpy file of version 1. */
+export function composeNpy(values: Float64Array | Float32Array, shape: readonly number[], fortran = false): Buffer {
+  const type = values instanceof Float64Array ? '<f8' : '<f4'
+  const order = fortran ? 'True' : 'False'
+  const text = `{'descr': '${type}', 'fortran_order': ${order}, 'shape': (${shape.join(', ')}), }`
+  const header = Buffer.alloc(128, ' ')
+  header.write('\x93NUMPY\x01\x00\x76\x00', 'latin1')
+  header.write(text, 10)
+  header.write('\n', 127)
+  return Buffer.concat([header, Buffer.from(values.buffer)])
+}
+
+/** Columns one after the other, as PYME's arrays have x as their first axis. */
+function columnsOf(samples: Tile, tileSize: number): Tile {
+  return samples.map((_, i) => samples[(i % tileSize) * tileSize + Math.floor(i / tileSize)])
 }
