@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto'
+import { basename } from 'node:path'
+import type { Plane } from '../../plane.js'
+import type { FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
+import { describeSeries } from '../pyme/describe-series.js'
+import { examineFile } from './file-version.js'
+import { Hdf5File } from './hdf5-file.js'
+import { readSpool, type SpoolContent } from './spool-content.js'
+import { SpoolReader, type SpoolReaderData } from './spool-reader.js'
+import { stampFrames } from './spool-stamps.js'
+
+/** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
+const READER_MODULE = new URL('../../../dist/sources/hdf5/spool-reader.js', import.meta.url).href
+/** A thread with h5wasm, its heap and the frames kept in it, as measured. */
+const THREAD_BYTES = 80 * 2 ** 20
+
+const FILE_ENDING = /\.(h5|hdf5|hdf)$/i
+
+/**
+ * Open an HDF5 file that PYME, or one of its data servers, wrote an acquisition to.
+ *
+ * @param path the file, as the user typed it.
+ * @throws {UnsupportedDataError} another kind of HDF5 file, a filter that is not read, or nothing says where the frames lie.
+ * @throws {NotFoundError} no such file, or no frames. @throws {CorruptDataError | LimitExceededError |
+ *   SourceUnavailableError} the file is damaged, asks for too much, or cannot be read now.
+ */
+export async function openSpool(path: string): Promise<FrameSource> {
+  // Before anything is read: what changes meanwhile then changes the next fingerprint.
+  const { stamp } = examineFile(path)
+  const file = new Hdf5File(path)
+  const content = await readSpool(file)
+  return assembleSpool(path, stamp, content, await stampFrames(file, content), () => true, true)
+}
+
+/**
+ * Make a source of what a look at a spool has found.
+ *
+ * @param version the file's stamp from before it was read.
+ * @param stamps of `content.frames.numbers`.
+ * @param isListed which of the frames to list, by their place among the numbers.
+ * @throws as `describeSeries`.
+ */
+export function assembleSpool(
+  path: string,
+  version: string,
+  content: SpoolContent,
+  stamps: readonly string[],
+  isListed: (place: number) => boolean,
+  complete: boolean,
+): FrameSource {
+  const { frames, kind, metadata, moves, problems } = content
+  const listed = [...frames.numbers.keys()].filter(isListed)
+  const series = describeSeries({
+    ...{ name: basename(path).replace(FILE_ENDING, ''), url: path, metadata, moves, problems, complete },
+    frameNumbers: listed.map(place => frames.numbers[place]!),
+    frameStamps: listed.map(place => stamps[place]!),
+    frameShape: { ...kind.frameSize, sampleType: kind.sampleType },
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([version, listed.map(place => [frames.numbers[place], stamps[place]])]))
+      .digest('hex')
+      .slice(0, 16),
+  })
+  return new PymeSpool(path, series)
+}
+
+class PymeSpool implements FrameSource {
+  readonly format = 'PYME HDF5 series'
+  readonly reader: FrameReaderDescription
+  readonly #frames: SpoolReader
+  readonly #frameNumbers: ReadonlySet<number>
+
+  constructor(
+    readonly url: string,
+    readonly series: FrameSeries,
+  ) {
+    const { frameSize, sampleType } = series
+    const data: SpoolReaderData = { path: url, frameSize, sampleType }
+    this.reader = { module: READER_MODULE, data, heldBytes: THREAD_BYTES }
+    this.#frames = new SpoolReader(data)
+    this.#frameNumbers = new Set(series.frames.map(frame => frame.index))
+  }
+
+  async readFrame(index: number, options: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
+    if (!this.#frameNumbers.has(index)) throw new RangeError(`${this.url} has no frame ${index}`)
+    return await this.#frames.readFrame(index, options)
+  }
+
+  /** The threads that read HDF5 files are shared, and end when they have nothing to do. */
+  async close(): Promise<void> {}
+}

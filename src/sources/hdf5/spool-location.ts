@@ -1,0 +1,20 @@
+import type { SeriesLocation } from '../series-location.js'
+import { Hdf5File } from './hdf5-file.js'
+import { openSpool } from './pyme-spool.js'
+import { mayBeSpool } from './spool-content.js'
+import { SpoolWatch } from './spool-watch.js'
+
+/** Whether a file has the name of an HDF5 file. */
+export function hasHdf5Name(path: string): boolean {
+  return /\.(h5|hdf5|hdf)$/i.test(path)
+}
+
+/** Whether a file with such a name may be a series: HDF5 is used for everything. As `mayBeSpool`. */
+export function isSpool(path: string): Promise<boolean> {
+  return mayBeSpool(new Hdf5File(path))
+}
+
+/** @param identity real path of the file. */
+export function locateSpool(path: string, identity: string): SeriesLocation {
+  return { url: path, identity, open: () => openSpool(path), follow: isFresh => new SpoolWatch(path, isFresh) }
+}

@@ -1,0 +1,109 @@
+import { NotFoundError } from '../../errors.js'
+import type { Plane } from '../../plane.js'
+import type { FrameReader } from '../frame-source.js'
+import { expectFrameKind } from '../pyme/frame-shape.js'
+import { decodePzf, type PzfPlan, planPzfDecode } from '../pyme/pzf.js'
+import type { FrameKind } from '../pyme/series-files.js'
+import { examineFile, type FileVersion } from './file-version.js'
+import { Hdf5File } from './hdf5-file.js'
+import { findFrames, type SpoolFrames } from './spool-content.js'
+import { SpoolRows } from './spool-rows.js'
+import { SpoolStack } from './spool-stack.js'
+
+/** What it takes to read the frames of a spool. */
+export interface SpoolReaderData extends FrameKind {
+  readonly path: string
+}
+
+/** Reads the frames of a spool in whichever thread it was made; the same one reads frames that come later. */
+export class SpoolReader implements FrameReader {
+  readonly #data: SpoolReaderData
+  readonly #file: Hdf5File
+  readonly #stack: SpoolStack
+  readonly #rows: SpoolRows
+  /** Where the frames were in the version of the file that was read last. */
+  #known: { readonly stamp: string; readonly frames: Promise<SpoolFrames> } | undefined
+
+  constructor(data: SpoolReaderData) {
+    this.#data = data
+    this.#file = new Hdf5File(data.path)
+    this.#stack = new SpoolStack(this.#file, data)
+    this.#rows = new SpoolRows(this.#file)
+  }
+
+  async readFrame(
+    index: number,
+    { signal, into }: { readonly signal?: AbortSignal; readonly into?: Uint8Array } = {},
+  ): Promise<Plane> {
+    return await untilAborted(this.#read(index, into), signal)
+  }
+
+  async readPzf(index: number, into: Uint8Array): Promise<PzfPlan | undefined> {
+    const { frames, row } = await this.#find(index)
+    if (frames.layout !== 'pzf-rows') return undefined
+    const bytes = await this.#rows.read(row)
+    if (bytes.length > into.length) return undefined
+    into.set(bytes)
+    const url = frameUrl(this.#file, index)
+    return planPzfDecode(into.subarray(0, bytes.length), url, header => expectFrameKind(header, this.#data, index, url))
+  }
+
+  async #read(index: number, into: Uint8Array | undefined): Promise<Plane> {
+    const { frames, row, version } = await this.#find(index)
+    if (frames.layout === 'stack') return await this.#stack.readFrame(frames, row, version, into)
+    const url = frameUrl(this.#file, index)
+    const { width, height, sampleType, samples } = decodePzf(await this.#rows.read(row), url, header =>
+      expectFrameKind(header, this.#data, index, url),
+    )
+    return { width, height, sampleType, samples }
+  }
+
+  async #find(index: number): Promise<Place> {
+    const { path } = this.#data
+    if (!Number.isInteger(index) || index < 0) throw new RangeError(`${path} has no frame ${index}`)
+    const version = examineFile(path)
+    const frames = await this.#framesOf(version)
+    const row = frames.rowOf.get(index)
+    if (row === undefined) throw new NotFoundError(`${path} holds no frame ${index}.`, { url: path, frameIndex: index })
+    return { frames, row, version }
+  }
+
+  #framesOf({ stamp, isSettled }: FileVersion): Promise<SpoolFrames> {
+    if (this.#known?.stamp === stamp && isSettled) return this.#known.frames
+    const frames = findFrames(this.#file)
+    const known = { stamp, frames }
+    this.#known = known
+    frames.catch(() => {
+      if (this.#known === known) this.#known = undefined
+    })
+    return frames
+  }
+}
+
+/** For workers: `FrameSource.reader` names this module, and `data` is what it was given. */
+export function openFrameReader(data: unknown): FrameReader {
+  return new SpoolReader(data as SpoolReaderData)
+}
+
+/** Where a frame is in one version of the file. */
+interface Place {
+  readonly frames: SpoolFrames
+  readonly row: number
+  readonly version: FileVersion
+}
+
+/** What messages call a frame that has no file of its own. */
+function frameUrl(file: Hdf5File, index: number): string {
+  return `${file.path}: frame ${index}`
+}
+
+/** The work goes on where others may wait for it, too. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
