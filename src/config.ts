@@ -30,7 +30,27 @@ const LOG_LEVEL: Flag = {
 
 const OUTPUT: Flag = { name: 'output', value: 'DIR', help: 'folder of the pyramid; made if absent' }
 
+const FORMAT: Flag = {
+  name: 'format',
+  value: 'ome-zarr|pyme',
+  help: 'what the pyramid is written as: OME-Zarr, or the files of a PYME pyramid',
+  fallback: 'ome-zarr',
+}
+
+const SERIES: FlagGroup = {
+  title: 'Series',
+  flags: [
+    {
+      name: 'cluster',
+      value: 'HOST:PORT,…',
+      help: 'the data servers of pyme-cluster://NAME/…',
+      fallback: 'those that announce themselves on the network',
+    },
+  ],
+}
+
 const BUILD_GROUPS: readonly FlagGroup[] = [
+  SERIES,
   {
     title: 'Place',
     flags: [
@@ -133,7 +153,13 @@ const SERVE_FLAGS: readonly Flag[] = [
     help: "host name the server may be called by, '*' for any",
     env: 'TILESTAGE_ALLOWED_HOST',
   },
-  { name: 'cache', value: 'SIZE', help: 'memory for tiles, e.g. 512MiB', fallback: '512MiB', env: 'TILESTAGE_CACHE' },
+  {
+    name: 'cache',
+    value: 'SIZE',
+    help: 'memory for tiles, e.g. 512MiB, on top of what a build takes',
+    fallback: '512MiB',
+    env: 'TILESTAGE_CACHE',
+  },
 ]
 
 const OPEN: Flag = { name: 'open', help: 'open a browser' }
@@ -151,11 +177,11 @@ export const COMMANDS: readonly Command[] = [
     name: 'build',
     usage: 'build <series…> --output DIR',
     summary: 'stitch tile-acquisition series into one pyramid',
-    groups: [{ title: 'Output', flags: [OUTPUT] }, ...BUILD_GROUPS],
+    groups: [{ title: 'Output', flags: [OUTPUT, FORMAT] }, ...BUILD_GROUPS],
     examples: [
       "tilestage build 'plate_07/*.pcs' --output /ssd/plate_07",
       "tilestage build --channel DAPI='dapi/*.pcs' --channel GFP='gfp/*.pcs' --output /ssd/two_channels",
-      'tilestage build well_A1.pcs --output /ssd/a1 --blend pyme --dtype float32',
+      'tilestage build well_A1.pcs --output /ssd/a1 --blend pyme --format pyme',
     ],
   },
   {
@@ -188,7 +214,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'info',
     usage: 'info <series… or DIR>',
     summary: 'say what series or a pyramid hold',
-    groups: [{ title: 'Output', flags: [{ name: 'json', help: 'one JSON document' }] }],
+    groups: [{ title: 'Output', flags: [{ name: 'json', help: 'one JSON document' }] }, SERIES],
     examples: ["tilestage info 'plate_07/*.pcs'", 'tilestage info /ssd/plate_07 --json'],
   },
   {

@@ -1,12 +1,14 @@
-import { realpath } from 'node:fs/promises'
 import type { Flags } from '../config.js'
 import { UsageError } from '../errors.js'
 import { type Plane, SAMPLE_TYPES, type SampleType } from '../plane.js'
 import type { Blend } from '../pyramid/blend.js'
 import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../pyramid/build-settings.js'
+import { parseServers } from '../sources/cluster/data-server.js'
 import { readCorrectionImage } from '../sources/correction-image.js'
+import type { SourceOptions } from '../sources/find-series.js'
 import type { FrameSource } from '../sources/frame-source.js'
-import { openSources } from '../sources/open-source.js'
+import { locateSeries, openLocations, openSources } from '../sources/open-source.js'
+import type { SeriesLocation } from '../sources/series-location.js'
 import { SeriesWatch } from '../sources/series-watch.js'
 
 export interface OpenedSeries {
@@ -32,18 +34,26 @@ export interface FollowedSeries {
  */
 export async function openNamedSeries(flags: Flags): Promise<OpenedSeries> {
   const { channels, join } = readNamedSeries(flags)
-  if (channels.length > 0) return openChannels(flags.positionals, channels)
-  return { ...(await openSources(flags.positionals)), join }
+  const options = readSourceOptions(flags)
+  if (channels.length > 0) return openChannels(flags.positionals, channels, options)
+  return { ...(await openSources(flags.positionals, options)), join }
 }
 
 /** As `openNamedSeries`, for series that may be growing, and with those that are still to come. */
 export async function followNamedSeries(flags: Flags): Promise<FollowedSeries> {
   const { channels, join } = readNamedSeries(flags)
-  const watch = await SeriesWatch.open([flags.positionals, ...channels.map(({ pattern }) => [pattern])])
+  const groups = [flags.positionals, ...channels.map(({ pattern }) => [pattern])]
+  const watch = await SeriesWatch.open(groups, readSourceOptions(flags))
   if (channels.length === 0) return { watch, join: () => join }
   const channelOf = ({ url }: FrameSource, position: number): string =>
     onlyChannel(url, new Set(watch.groupsOf(position).flatMap(group => channels[group - 1]?.name ?? [])))
   return { watch, join: () => ({ kind: 'channels', names: watch.sources.map(channelOf) }) }
+}
+
+/** @throws {UsageError} `--cluster` names no servers. */
+export function readSourceOptions(flags: Flags): SourceOptions {
+  const servers = flags.text('cluster')
+  return servers === undefined ? {} : { cluster: { servers: parseServers(servers) } }
 }
 
 interface NamedSeries {
@@ -77,31 +87,28 @@ function parseChannel(text: string): ChannelFlag {
 }
 
 /** Open the series of every channel; a series that is also named by position is the same one. */
-async function openChannels(positionals: readonly string[], channels: readonly ChannelFlag[]): Promise<OpenedSeries> {
-  const opened = new Map<string, { readonly source: FrameSource; readonly names: Set<string> }>()
+async function openChannels(
+  positionals: readonly string[],
+  channels: readonly ChannelFlag[],
+  options: SourceOptions,
+): Promise<OpenedSeries> {
+  const located = new Map<string, { readonly location: SeriesLocation; readonly names: Set<string> }>()
   const warnings: string[] = []
   const add = async (patterns: readonly string[], name: string | undefined): Promise<void> => {
-    const found = await openSources(patterns)
+    const found = await locateSeries(patterns, options)
     warnings.push(...found.warnings)
-    for (const source of found.sources) {
-      const path = await realpath(source.url)
-      const known = opened.get(path)
-      if (known) await source.close()
-      const names = known?.names ?? new Set()
+    for (const location of found.locations) {
+      const { names } = located.get(location.identity) ?? { names: new Set() }
       if (name !== undefined) names.add(name)
-      if (!known) opened.set(path, { source, names })
+      if (!located.has(location.identity)) located.set(location.identity, { location, names })
     }
   }
-  try {
-    if (positionals.length > 0) await add(positionals, undefined)
-    for (const { name, pattern } of channels) await add([pattern], name)
-    const series = [...opened.values()]
-    const names = series.map(({ source, names }) => onlyChannel(source.url, names))
-    return { sources: series.map(({ source }) => source), warnings, join: { kind: 'channels', names } }
-  } catch (error) {
-    await Promise.all([...opened.values()].map(({ source }) => source.close()))
-    throw error
-  }
+  if (positionals.length > 0) await add(positionals, undefined)
+  for (const { name, pattern } of channels) await add([pattern], name)
+  const series = [...located.values()]
+  const names = series.map(({ location, names }) => onlyChannel(location.url, names))
+  const sources = await openLocations(series.map(({ location }) => location))
+  return { sources, warnings, join: { kind: 'channels', names } }
 }
 
 function onlyChannel(url: string, names: ReadonlySet<string>): string {
@@ -109,6 +116,14 @@ function onlyChannel(url: string, names: ReadonlySet<string>): string {
   if (name === undefined) throw new UsageError(`${url} belongs to no --channel; give every series one.`)
   if (other === undefined) return name
   throw new UsageError(`${url} is given to the channels ${name} and ${other}; a series has one.`)
+}
+
+/** What a pyramid is written as. */
+export function readFormat(flags: Flags): 'ome-zarr' | 'pyme' {
+  const format = flags.oneOf('format', ['ome-zarr', 'pyme']) ?? 'ome-zarr'
+  if (format === 'pyme' && flags.has('dtype') && flags.text('dtype') !== 'float32')
+    throw flags.wrong('dtype', 'the tiles of a PYME pyramid are float32')
+  return format
 }
 
 /** @throws {UsageError} a flag whose value makes no sense. */

@@ -1,7 +1,7 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PYRAMID_ROOT_FILES } from '../pyramid/root-stamp.js'
-import { isSeries } from '../sources/find-series.js'
+import { isSeries } from '../sources/find-on-disk.js'
 
 /**
  * Whether `info` and `view` should open a path as a pyramid: it has the root file of one and is no series. What is

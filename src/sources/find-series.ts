@@ -1,186 +1,20 @@
-import type { Stats } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { homedir } from 'node:os'
-import { join, posix, resolve, sep } from 'node:path'
-import { glob } from 'tinyglobby'
-import { fromSystemError, NotFoundError, systemCode, type TilestageError, UnsupportedDataError } from '../errors.js'
-import { mapConcurrently } from './map-concurrently.js'
-import { MAX_METADATA_BYTES, parseMetadata } from './pyme/metadata.js'
-import { FINAL_METADATA, frameNumberOf, METADATA } from './pyme/series-files.js'
-import { readFileBytes } from './read-file.js'
+import { isClusterUrl } from './cluster/cluster-url.js'
+import { findOnCluster } from './cluster/find-on-cluster.js'
+import type { ClusterOptions } from './cluster/find-servers.js'
+import { findOnDisk } from './find-on-disk.js'
+import type { FoundSeries } from './series-location.js'
 
-/** Enough to keep a disk busy. */
-const CONCURRENT_FOLDERS = 4
-
-const GLOB_CHARACTERS = /[*?[\]{}()!]/
-const PCS_NAME = /\.pcs[/\\]*$/i
-
-const naturalOrder = new Intl.Collator('en', { numeric: true })
-
-/** Whether a path is a folder that we read as a series: by its name, or by what it holds. */
-export async function isSeries(path: string): Promise<boolean> {
-  // A series may have thousands of names, which are listed when it is opened.
-  if (PCS_NAME.test(path)) return await isFolder(path)
-  const names = (await listFolder(path)) ?? []
-  const described = names.includes(METADATA) || names.includes(FINAL_METADATA)
-  return described && names.some(name => frameNumberOf(name) !== undefined)
-}
-
-/** What a pattern leads to. */
-export interface FoundSeries {
-  readonly paths: readonly string[]
-  /** A sentence for each thing that was left out. */
-  readonly warnings: readonly string[]
-  /** Why there are no paths. */
-  readonly missing: TilestageError | undefined
-  /** The folders in which further series may appear; none where more cannot come. */
-  places(): Promise<readonly string[]>
+/** What finding a series takes beside its name. */
+export interface SourceOptions {
+  readonly cluster?: ClusterOptions
 }
 
 /**
- * Find series by path, by the folder that they lie in, or by glob.
+ * Find the series that a name leads to, wherever they are.
  *
- * @param typed what exists under its literal name is never taken as a glob. The matches of a glob are sorted naturally:
- *   `well_A2` before `well_A10`.
- * @throws {NotFoundError} a path that is no glob does not exist.
- * @throws {SourceUnavailableError} a folder cannot be looked at.
+ * @param typed a path, a folder of series, or a glob: on disk, or on a cluster as `pyme-cluster://NAME/path`.
+ * @throws as `findOnDisk` and `findOnCluster`.
  */
-export async function findSeries(typed: string): Promise<FoundSeries> {
-  const pattern = typed.startsWith('~/') ? join(homedir(), typed.slice(2)) : typed
-  if (!(await exists(pattern))) return await matchSeries(pattern)
-  const none = async (): Promise<string[]> => []
-  if (await isSeries(pattern)) return { paths: [pattern], warnings: [], missing: undefined, places: none }
-  const names = (await listFolder(pattern)) ?? []
-  const isPlace = (await isFolder(pattern)) && !names.includes('zarr.json') && !names.includes(METADATA)
-  const series = isPlace ? names.filter(name => PCS_NAME.test(name)).sort(naturalOrder.compare) : []
-  return {
-    paths: series.map(name => join(pattern, name)),
-    warnings: [],
-    missing: series.length === 0 ? await notASeries(pattern) : undefined,
-    places: isPlace ? async () => [pattern] : none,
-  }
-}
-
-async function matchSeries(pattern: string): Promise<FoundSeries> {
-  const { folder, rest } = await splitGlob(pattern)
-  if (!GLOB_CHARACTERS.test(rest)) {
-    throw new NotFoundError(`${pattern} does not exist; ${await describeContent(folder)}.`, { url: pattern })
-  }
-  const folders = (await matchFolders(rest, folder)).sort(naturalOrder.compare)
-  const verdicts = await mapConcurrently(folders, CONCURRENT_FOLDERS, isSeries)
-  const paths = folders.filter((_, i) => verdicts[i])
-  const others = folders.filter((_, i) => !verdicts[i])
-  const places = async (): Promise<string[]> => {
-    const within = (await foldersOnTheWay(rest, folder)).filter(path => !paths.includes(path))
-    // A folder that matches and holds no series yet may become one.
-    return [...new Set([folder, ...within, ...others])]
-  }
-  if (paths.length === 0) {
-    const found = folders.length === 0 ? 'no folder' : `folders (${folders.slice(0, 3).join(', ')}), but no series`
-    const message = `${pattern} matches ${found}; ${await describeContent(folder)}.`
-    return { paths, warnings: [], missing: new NotFoundError(message, { url: pattern }), places }
-  }
-  const warnings =
-    others.length === 0 ? [] : [`${pattern} also matches what is no series and is left out: ${others.join(', ')}.`]
-  return { paths, warnings, missing: undefined, places }
-}
-
-/** The folders that a glob goes through: those that its first segments match. */
-async function foldersOnTheWay(pattern: string, cwd: string): Promise<string[]> {
-  const segments = pattern.replace(/\/+$/, '').split('/')
-  // The slashes within braces part no segments.
-  if (segments.length === 1 || /\{[^}]*\//.test(pattern)) return []
-  const prefixes = segments.slice(1).map((_, i) => segments.slice(0, i + 1).join('/'))
-  const matches = await glob(prefixes, { cwd, onlyDirectories: true, expandDirectories: false })
-  return matches.map(match => join(cwd, match.replace(/\/+$/, '')))
-}
-
-async function matchFolders(pattern: string, cwd: string): Promise<string[]> {
-  const bare = pattern.replace(/\/+$/, '')
-  // tinyglobby never lists a link to a folder, but what lies in it: links to series are found by their metadata.
-  const patterns = [bare, `${bare}/{${METADATA},${FINAL_METADATA}}`]
-  const matches = await glob(patterns, { cwd, onlyFiles: false, expandDirectories: false })
-  const folders = matches.flatMap(match => {
-    if (match.endsWith('/')) return [match.slice(0, -1)]
-    return [METADATA, FINAL_METADATA].includes(posix.basename(match)) ? [posix.dirname(match)] : []
-  })
-  return [...new Set(folders)].map(match => join(cwd, match))
-}
-
-/** The folder that a glob starts from, which exists, and the part that is to be matched in it. */
-async function splitGlob(pattern: string): Promise<{ folder: string; rest: string }> {
-  const slashed = sep === '/' ? pattern : pattern.replaceAll(sep, '/')
-  const segments = slashed.split('/')
-  let folder = slashed.startsWith('/') ? '/' : '.'
-  let used = 0
-  // A folder that exists is taken by its name even where the name has a bracket in it.
-  for (; used < segments.length - 1; used++) {
-    const next = segments.slice(0, used + 1).join('/') || '/'
-    if (!(await exists(next))) break
-    folder = next
-  }
-  return { folder, rest: segments.slice(used).join('/') }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await examine(path)) !== undefined
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return (await examine(path))?.isDirectory() ?? false
-}
-
-async function examine(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw fromSystemError(error, path)
-  }
-}
-
-/** The names in a folder; undefined where there is no such folder. */
-async function listFolder(path: string): Promise<string[] | undefined> {
-  try {
-    return await readdir(path)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
-    throw fromSystemError(error, path)
-  }
-}
-
-async function notASeries(path: string): Promise<UnsupportedDataError> {
-  const found = await describeNonSeries(path)
-  return new UnsupportedDataError(
-    `${path} is ${found}; a series is a folder with frame00000.pzf, metadata.json and events.json.`,
-    { url: path },
-  )
-}
-
-async function describeNonSeries(path: string): Promise<string> {
-  const names = await listFolder(path)
-  if (names === undefined) return 'a file'
-  if (names.length === 0) return 'an empty folder'
-  if (names.includes('zarr.json')) return 'an OME-Zarr pyramid, which tilestage serve shows'
-  if (names.includes(METADATA) && (await isPymePyramid(path))) return 'a PYME pyramid, which tilestage serve shows'
-  return `a folder of ${countEntries(names)} that has not both frames and metadata`
-}
-
-/** PYME's pyramids have a metadata.json too, with keys such as `Pyramid.TileSize` and nothing else. */
-async function isPymePyramid(path: string): Promise<boolean> {
-  const file = join(path, METADATA)
-  const metadata = parseMetadata(await readFileBytes(file, { maxBytes: MAX_METADATA_BYTES }), file)
-  return Object.keys(metadata).some(key => key.startsWith('Pyramid.'))
-}
-
-async function describeContent(folder: string): Promise<string> {
-  const names = (await listFolder(folder)) ?? []
-  const series = names.filter(name => PCS_NAME.test(name)).sort(naturalOrder.compare)
-  const found =
-    series.length === 0 ? 'none of which is a .pcs series' : `${series.length} of them .pcs series such as ${series[0]}`
-  return `${resolve(folder)} ${names.length === 0 ? 'is empty' : `holds ${countEntries(names)}, ${found}`}`
-}
-
-function countEntries(names: readonly string[]): string {
-  return names.length === 1 ? '1 entry' : `${names.length} entries`
+export function findSeries(typed: string, { cluster }: SourceOptions = {}): Promise<FoundSeries> {
+  return isClusterUrl(typed) ? findOnCluster(typed, cluster) : findOnDisk(typed)
 }

@@ -1,47 +1,66 @@
-import { realpath } from 'node:fs/promises'
-import { fromSystemError } from '../errors.js'
-import { findSeries } from './find-series.js'
+import { findSeries, type SourceOptions } from './find-series.js'
 import type { FrameSource } from './frame-source.js'
 import { mapConcurrently } from './map-concurrently.js'
-import { openPcsSeries } from './pyme/pcs-series.js'
+import type { SeriesLocation } from './series-location.js'
 
 /** Opening a series is a few hundred small file operations; more at a time do not make a disk faster. */
 export const CONCURRENT_SERIES = 4
 
 /**
- * Open series by path, by the folder that they lie in, or by glob.
+ * Open series by path or URL, by the folder that they lie in, or by glob.
  *
  * @param patterns in the order in which the series are to stand.
- * @returns the sources, each folder once, and a sentence for each thing that was left out.
- * @throws {NotFoundError} a path does not exist, or a glob matches no series.
- * @throws {UnsupportedDataError} a path exists and is no series. All other errors of the readers pass.
- *   Where one series cannot be opened, those already open are closed.
+ * @returns the sources, each series once, and a sentence for each thing that was left out.
+ * @throws as `locateSeries` and `openLocations`.
  */
 export async function openSources(
   patterns: readonly string[],
+  options?: SourceOptions,
 ): Promise<{ sources: FrameSource[]; warnings: string[] }> {
+  const { locations, warnings } = await locateSeries(patterns, options)
+  return { sources: await openLocations(locations), warnings }
+}
+
+/**
+ * Find series without opening them.
+ *
+ * @returns each series once, in order, and a sentence for each thing that was left out.
+ * @throws {NotFoundError} a path does not exist, or a glob matches no series.
+ * @throws {UnsupportedDataError} a path exists and is no series.
+ */
+export async function locateSeries(
+  patterns: readonly string[],
+  options?: SourceOptions,
+): Promise<{ locations: SeriesLocation[]; warnings: string[] }> {
   const warnings: string[] = []
-  const paths = new Map<string, string>()
+  const known = new Map<string, SeriesLocation>()
   for (const pattern of patterns) {
-    const found = await findSeries(pattern)
+    const found = await findSeries(pattern, options)
     if (found.missing) throw found.missing
     warnings.push(...found.warnings)
-    for (const path of found.paths) {
-      const real = await realpath(path).catch(error => {
-        throw fromSystemError(error, path)
-      })
-      if (paths.has(real)) warnings.push(`${path} is the same series as ${paths.get(real)} and is taken once.`)
-      else paths.set(real, path)
+    for (const location of found.locations) {
+      const { url, identity } = location
+      const same = known.get(identity)
+      if (same) warnings.push(`${url} is the same series as ${same.url} and is taken once.`)
+      else known.set(identity, location)
     }
   }
+  return { locations: [...known.values()], warnings }
+}
+
+/**
+ * Open series that were found.
+ *
+ * @throws {TilestageError} what the reader of the first one that cannot be opened throws; those already open are closed.
+ */
+export async function openLocations(locations: readonly SeriesLocation[]): Promise<FrameSource[]> {
   const opened: FrameSource[] = []
   try {
-    const sources = await mapConcurrently([...paths.values()], CONCURRENT_SERIES, async path => {
-      const source = await openPcsSeries(path)
+    return await mapConcurrently(locations, CONCURRENT_SERIES, async location => {
+      const source = await location.open()
       opened.push(source)
       return source
     })
-    return { sources, warnings }
   } catch (error) {
     await Promise.allSettled(opened.map(source => source.close()))
     throw error

@@ -1,11 +1,9 @@
-import { statSync } from 'node:fs'
-import { realpath } from 'node:fs/promises'
-import { fromSystemError, TilestageError } from '../errors.js'
-import { findSeries } from './find-series.js'
+import { TilestageError } from '../errors.js'
+import { findSeries, type SourceOptions } from './find-series.js'
 import type { FrameSource } from './frame-source.js'
 import { mapConcurrently } from './map-concurrently.js'
 import { CONCURRENT_SERIES } from './open-source.js'
-import { PcsWatch } from './pyme/pcs-watch.js'
+import type { FollowedSeries, PlaceOfMore, SeriesLocation } from './series-location.js'
 
 /** Frames that are looked at in a poll although they have not changed for long; all get their turn. */
 const OLDER_FRAMES_A_POLL = 100
@@ -14,7 +12,7 @@ const SEARCH_AGAIN_MS = 1000
 const LEAST_SEARCH_INTERVAL_MS = 500
 
 interface WatchedSeries {
-  readonly watch: PcsWatch
+  readonly watch: FollowedSeries
   /** Which groups of patterns lead to it. */
   readonly groups: Set<number>
 }
@@ -23,8 +21,9 @@ interface WatchedSeries {
 interface OpenPattern {
   readonly text: string
   readonly group: number
-  /** Stamps of the folders in which they may appear. */
-  places: ReadonlyMap<string, string>
+  /** Where they may appear, and what it was like there before the last search. */
+  more: PlaceOfMore
+  stamp: string
   /** Why there are none so far. */
   missing: TilestageError | undefined
 }
@@ -37,9 +36,10 @@ export class SeriesWatch {
   waiting: readonly string[] = []
   /** What was left out when the watch was opened; one sentence each. */
   readonly warnings: string[] = []
+  readonly #options: SourceOptions
   readonly #clock: () => number
   readonly #openPatterns: OpenPattern[] = []
-  /** By real path, in the order in which they were found. */
+  /** By identity, in the order in which they were found. */
   readonly #series = new Map<string, WatchedSeries>()
   /** In the order of `sources`. */
   readonly #placed: WatchedSeries[] = []
@@ -47,7 +47,8 @@ export class SeriesWatch {
   #searchedAt: number
   #polling: Promise<boolean> | undefined
 
-  private constructor(clock: () => number) {
+  private constructor(options: SourceOptions, clock: () => number) {
+    this.#options = options
     this.#clock = clock
     this.#placesChangedAt = clock()
     this.#searchedAt = this.#placesChangedAt
@@ -62,8 +63,12 @@ export class SeriesWatch {
    * @throws {NotFoundError | UnsupportedDataError} a path that is no glob does not exist, or is neither a series nor a
    *   folder for series. All errors of the readers pass where a series has ended.
    */
-  static async open(groups: readonly (readonly string[])[], clock = () => performance.now()): Promise<SeriesWatch> {
-    const opened = new SeriesWatch(clock)
+  static async open(
+    groups: readonly (readonly string[])[],
+    options: SourceOptions = {},
+    clock = () => performance.now(),
+  ): Promise<SeriesWatch> {
+    const opened = new SeriesWatch(options, clock)
     for (const [group, patterns] of groups.entries()) {
       for (const text of patterns) await opened.#openPattern(text, group)
     }
@@ -104,15 +109,16 @@ export class SeriesWatch {
 
   async close(): Promise<void> {
     await this.#polling
-    await Promise.all(this.sources.map(source => source.close()))
+    await Promise.all([...this.#series.values()].map(({ watch }) => watch.close()))
   }
 
   async #look(): Promise<boolean> {
     let changed = await this.#search()
     const older = Math.ceil(OLDER_FRAMES_A_POLL / this.#series.size)
-    for (const { watch } of this.#series.values()) {
-      if (await watch.look(this.#clock(), older)) changed = true
-    }
+    const looks = await mapConcurrently([...this.#series.values()], CONCURRENT_SERIES, ({ watch }) =>
+      watch.look(this.#clock(), older),
+    )
+    if (looks.includes(true)) changed = true
     if (changed) this.#collect()
     return changed
   }
@@ -130,41 +136,35 @@ export class SeriesWatch {
   }
 
   async #openPattern(text: string, group: number): Promise<void> {
-    const found = await findSeries(text)
-    const places = await found.places()
-    if (places.length === 0 && found.missing) throw found.missing
-    if (places.length > 0) {
-      this.#openPatterns.push({ text, group, places: stampFolders(places), missing: found.missing })
-    }
-    this.warnings.push(...found.warnings)
-    for (const path of found.paths) {
-      const known = await this.#add(path, group, false)
-      if (known) this.warnings.push(`${path} is the same series as ${known} and is taken once.`)
+    const { locations, warnings, missing, more } = await findSeries(text, this.#options)
+    if (more) this.#openPatterns.push({ text, group, more, stamp: more.stamp(), missing })
+    else if (missing) throw missing
+    this.warnings.push(...warnings)
+    for (const location of locations) {
+      const known = this.#add(location, group, false)
+      if (known) this.warnings.push(`${location.url} is the same series as ${known} and is taken once.`)
     }
   }
 
-  /** @returns the path by which the group knows this series already. */
-  async #add(path: string, group: number, isFresh: boolean): Promise<string | undefined> {
-    const real = await realpath(path).catch(error => {
-      throw fromSystemError(error, path)
-    })
-    const series = this.#series.get(real)
+  /** @returns the name by which the group knows this series already. */
+  #add(location: SeriesLocation, group: number, isFresh: boolean): string | undefined {
+    const series = this.#series.get(location.identity)
     if (!series) {
-      this.#series.set(real, { watch: new PcsWatch(path, isFresh), groups: new Set([group]) })
+      this.#series.set(location.identity, { watch: location.follow(isFresh), groups: new Set([group]) })
       return undefined
     }
-    if (series.groups.has(group)) return series.watch.path
+    if (series.groups.has(group)) return series.watch.url
     series.groups.add(group)
     return undefined
   }
 
-  /** Look for further series where a folder changed in which they may appear. */
+  /** Look for further series where something changed at a place in which they may appear. */
   async #search(): Promise<boolean> {
     const now = this.#clock()
     for (const pattern of this.#openPatterns) {
-      const places = stampFolders(pattern.places.keys())
-      if ([...places].some(([path, stamp]) => pattern.places.get(path) !== stamp)) this.#placesChangedAt = now
-      pattern.places = places
+      const stamp = pattern.more.stamp()
+      if (stamp !== pattern.stamp) this.#placesChangedAt = now
+      pattern.stamp = stamp
     }
     if (this.#searchedAt >= this.#placesChangedAt + SEARCH_AGAIN_MS) return false
     if (now - this.#searchedAt < LEAST_SEARCH_INTERVAL_MS) return false
@@ -184,27 +184,14 @@ export class SeriesWatch {
   }
 
   async #searchPattern(pattern: OpenPattern, now: number): Promise<void> {
-    const found = await findSeries(pattern.text)
-    pattern.missing = found.missing
-    for (const path of found.paths) await this.#add(path, pattern.group, true)
-    const places = await found.places()
-    // What came into a new folder before it had a stamp is found by the next search.
-    if (places.some(path => !pattern.places.has(path))) this.#placesChangedAt = now
-    pattern.places = new Map([...stampFolders(places), ...pattern.places].filter(([path]) => places.includes(path)))
-  }
-}
-
-/** What tells that something was put into a folder or taken out; empty where there is no such folder. */
-function stampFolders(paths: Iterable<string>): Map<string, string> {
-  return new Map([...paths].map(path => [path, stampFolder(path)]))
-}
-
-function stampFolder(path: string): string {
-  try {
-    const stats = statSync(path, { throwIfNoEntry: false })
-    return stats ? `${stats.ino} ${stats.mtimeMs}` : ''
-  } catch {
-    // Why it cannot be looked at is said by the next search.
-    return ''
+    const { locations, missing, more } = await findSeries(pattern.text, this.#options)
+    pattern.missing = missing
+    for (const location of locations) this.#add(location, pattern.group, true)
+    if (!more) return
+    pattern.more = more
+    const stamp = more.stamp()
+    // What came meanwhile, or into a new folder before it had a stamp, is found by the next search.
+    if (stamp !== pattern.stamp) this.#placesChangedAt = now
+    pattern.stamp = stamp
   }
 }

@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join, relative } from 'node:path'
 import t, { type Test } from 'tap'
-import { isSeries } from '../../src/sources/find-series.js'
+import { isSeries } from '../../src/sources/find-on-disk.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { writeSeries } from './write-series.js'
 
@@ -79,17 +79,17 @@ t.test('a glob leaves out what is no series, and says so', async t => {
 
 t.test('a name that leads nowhere says what is there instead', async t => {
   const run = writeRun(t)
-  const there = `${run} holds 9 entries, 3 of them .pcs series such as well_A1.pcs.`
+  const there = `${run} holds 9 entries, 3 of them series such as well_A1.pcs.`
   const cases: [pattern: string, message: string][] = [
-    [join(run, '*.h5'), `matches no folder; ${there}`],
+    [join(run, '*.h5'), `matches no folder and no HDF5 file; ${there}`],
     [join(run, 'wel_A1.pcs'), `does not exist; ${there}`],
-    [join(run, 'no', 'such', '*.pcs'), `matches no folder; ${there}`],
-    [join(run, 'empty', '*.pcs'), `matches no folder; ${join(run, 'empty')} is empty.`],
+    [join(run, 'no', 'such', '*.pcs'), `matches no folder and no HDF5 file; ${there}`],
+    [join(run, 'empty', '*.pcs'), `matches no folder and no HDF5 file; ${join(run, 'empty')} is empty.`],
     [
       join(run, 'pictures', '*.pcs'),
-      `matches no folder; ${join(run, 'pictures')} holds 1 entry, none of which is a .pcs series.`,
+      `matches no folder and no HDF5 file; ${join(run, 'pictures')} holds 1 entry, none of which is a .pcs series or an HDF5 file.`,
     ],
-    [join(run, 'pict*'), `matches folders (${join(run, 'pictures')}), but no series; ${there}`],
+    [join(run, 'pict*'), `matches ${join(run, 'pictures')} and no series; ${there}`],
   ]
   for (const [pattern, message] of cases) {
     await t.rejects(openSources([pattern]), { name: 'NotFoundError', message: `${pattern} ${message}` })
@@ -124,7 +124,7 @@ t.test('a path that is no series says what it is', async t => {
     const path = join(run, name)
     await t.rejects(openSources([path]), {
       name: 'UnsupportedDataError',
-      message: `${path} ${what}; a series is a folder with frame00000.pzf, metadata.json and events.json.`,
+      message: `${path} ${what}; a series is a folder with frame00000.pzf, metadata.json and events.json, or an HDF5 file by PYME.`,
     })
     t.equal(await isSeries(path), false)
   }

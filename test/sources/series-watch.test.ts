@@ -19,7 +19,7 @@ interface Stand {
 
 async function stand(patterns: readonly string[]): Promise<Stand> {
   let now = 0
-  const watch = await SeriesWatch.open([patterns], () => now)
+  const watch = await SeriesWatch.open([patterns], {}, () => now)
   return {
     watch,
     after(ms) {

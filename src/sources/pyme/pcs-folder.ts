@@ -1,8 +1,20 @@
 import { readdirSync, type Stats, statSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { basename, join, resolve, sep } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { fromSystemError } from '../../errors.js'
-import { DESCRIBING_FILES, frameFileName, frameNumberOf } from './series-files.js'
+import { readFileHead, readSmallFile } from '../read-file.js'
+import { PcsReader, type PcsReaderData } from './pcs-reader.js'
+import {
+  DESCRIBING_FILES,
+  type FileVersion,
+  type FrameKind,
+  frameFileName,
+  frameNumberOf,
+  type SeriesFiles,
+} from './series-files.js'
+
+/** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
+const READER_MODULE = new URL('../../../dist/sources/pyme/pcs-reader.js', import.meta.url).href
 
 /** A folder is listed again for so long after a change: coarse clocks of file systems give two changes one time. */
 const LIST_AGAIN_MS = 1000
@@ -12,32 +24,20 @@ const MAX_RECENT = 20
 /** Looking at thousands of files must not keep a server from answering. */
 const PAUSE_AFTER_MS = 10
 
-/** One version of a file, as far as it can be told without reading it. */
-export interface FileVersion {
-  /** Size and time of change. Times are compared for equality only: clocks jump. */
-  readonly stamp: string
-  readonly size: number
-  /** When this version was first seen, ms of a monotonic clock. */
-  readonly seenAt: number
-}
-
 /**
  * The files of a series folder, kept between looks, so that looking at a folder in which nothing changed costs five
  * system calls. They block: a promise for each would cost ten times as much.
  */
-export class PcsFolder {
-  readonly path: string
-  /** The names that were no frame's when the folder was last listed. */
+export class PcsFolder implements SeriesFiles {
+  readonly url: string
+  readonly name: string
   otherNames: readonly string[] = []
-  /** Sorted. */
   frameNumbers: readonly number[] = []
-  /** By number. */
   readonly frames = new Map<number, FileVersion>()
-  /** Which of the three JSON files are there. */
   readonly described = new Map<string, FileVersion>()
-  /** When something in the folder was last seen to change, ms of a monotonic clock. */
+  readonly problems = []
+  lookedAt = Number.NEGATIVE_INFINITY
   changedAt = Number.NEGATIVE_INFINITY
-  /** Time of change of the newest file seen so far, by the clock of the file system. */
   newestMs = 0
   readonly #inside: string
   #folder: Stats | undefined
@@ -48,21 +48,15 @@ export class PcsFolder {
   /** Where in `frameNumbers` the turn of the older ones goes on. */
   #turn = 0
 
+  /** @param path the folder, as the user typed it. */
   constructor(path: string) {
-    this.path = path
+    this.url = path
+    this.name = basename(resolve(path)).replace(/\.pcs$/i, '')
     this.#inside = join(path, sep)
   }
 
-  /**
-   * Look for changes.
-   *
-   * @param now ms of a monotonic clock.
-   * @param older how many of the frames that are not recent to look at; the next look goes on with the following ones.
-   * @returns whether a file came, went or has another version.
-   * @throws {NotFoundError | SourceUnavailableError} the folder or a file in it cannot be looked at.
-   */
   async look(now: number, older = 0): Promise<boolean> {
-    const folder = examine(this.path)
+    const folder = examine(this.url)
     if (this.#folder && (folder.ino !== this.#folder.ino || folder.dev !== this.#folder.dev)) {
       this.frames.clear()
       this.described.clear()
@@ -85,6 +79,7 @@ export class PcsFolder {
     }
     const isRecent = (number: number): boolean => now - (this.frames.get(number)?.seenAt ?? now) < RECENT_MS
     this.#recent = numbers.filter(isRecent).slice(-MAX_RECENT)
+    this.lookedAt = now
     if (this.#hasNews || touched) this.changedAt = now
     if (!this.#hasNews) return false
     this.#hasNews = false
@@ -92,11 +87,28 @@ export class PcsFolder {
     return true
   }
 
+  urlOf(name: string): string {
+    return join(this.url, name)
+  }
+
+  async readSmall(name: string, maxBytes: number): Promise<Uint8Array> {
+    return readSmallFile(this.urlOf(name), maxBytes)
+  }
+
+  async readHead(name: string, headBytes: number): Promise<Uint8Array> {
+    return readFileHead(this.urlOf(name), headBytes)
+  }
+
+  openReader(kind: FrameKind): ReturnType<SeriesFiles['openReader']> {
+    const data: PcsReaderData = { url: this.url, ...kind }
+    return { reader: new PcsReader(data), description: { module: READER_MODULE, data } }
+  }
+
   /** Take out what is gone; what came is looked at next. */
   #list(): void {
     const numbers = new Set<number>()
     const otherNames: string[] = []
-    for (const name of listFolder(this.path)) {
+    for (const name of listFolder(this.url)) {
       const number = frameNumberOf(name)
       if (number === undefined) otherNames.push(name)
       else numbers.add(number)

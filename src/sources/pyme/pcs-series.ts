@@ -1,14 +1,12 @@
 import { createHash } from 'node:crypto'
-import { basename, join, resolve } from 'node:path'
 import { NotFoundError, SourceUnavailableError } from '../../errors.js'
 import type { Plane } from '../../plane.js'
-import type { FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
-import { readSmallFile } from '../read-file.js'
+import type { FrameReader, FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
 import { describeSeries } from './describe-series.js'
 import { findStageMoves, parseEvents, type StageMoves } from './events.js'
+import { describeShape, type FrameShape, readFrameShape } from './frame-shape.js'
 import { MAX_METADATA_BYTES, type PymeMetadata, parseMetadata, readAcquisitionFacts } from './metadata.js'
 import { PcsFolder } from './pcs-folder.js'
-import { describeShape, type FrameShape, PcsReader, type PcsReaderData, readFrameShape } from './pcs-reader.js'
 import {
   checkSeriesFiles,
   DESCRIBING_FILES,
@@ -17,15 +15,16 @@ import {
   FINAL_METADATA,
   frameFileName,
   METADATA,
+  type SeriesFiles,
 } from './series-files.js'
 
 /** A million moves have about 100 MB. */
 const MAX_EVENTS_BYTES = 256 * 2 ** 20
 
-/** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
-const READER_MODULE = new URL('../../../dist/sources/pyme/pcs-reader.js', import.meta.url).href
+/** So many frames that do not answer are asked for their shape before the series is given up. */
+const MAX_ABSENT_FRAMES = 8
 
-/** What the JSON files of a series folder say. */
+/** What the JSON files of a series say. */
 export interface PcsDescription {
   readonly metadata: PymeMetadata
   readonly moves: StageMoves
@@ -45,67 +44,76 @@ export interface PcsDescription {
  * @throws {CorruptDataError | UnsupportedDataError} metadata, events or every frame are damaged, or do not say where the
  *   frames lie.
  */
-export async function openPcsSeries(path: string): Promise<FrameSource> {
-  const folder = new PcsFolder(path)
-  // Before anything is read: what changes meanwhile then changes the next fingerprint.
-  await folder.look(performance.now())
-  // PYME's own sign that a series is complete: its events are written last.
-  return assembleSeries(folder, folder.frameNumbers, () => readDescription(folder), true)
+export function openPcsSeries(path: string): Promise<FrameSource> {
+  return openSeriesFiles(new PcsFolder(path))
 }
 
 /**
- * Make a source of the files that a look at a folder has found.
+ * Open a series as it is now, wherever its files are.
+ *
+ * @throws as `openPcsSeries`.
+ */
+export async function openSeriesFiles(files: SeriesFiles): Promise<FrameSource> {
+  // Before anything is read: what changes meanwhile then changes the next fingerprint.
+  await files.look(performance.now())
+  // PYME's own sign that a series is complete: its events are written last.
+  return assembleSeries(files, files.frameNumbers, () => readDescription(files), true)
+}
+
+/**
+ * Make a source of the files that a look has found.
  *
  * @param frameNumbers the frames to list, sorted; all of them have been seen.
  * @param describe called once the names are in order.
  * @throws as `openPcsSeries`.
  */
-export function assembleSeries(
-  folder: PcsFolder,
+export async function assembleSeries(
+  files: SeriesFiles,
   frameNumbers: readonly number[],
-  describe: () => PcsDescription,
+  describe: () => Promise<PcsDescription>,
   complete: boolean,
-): FrameSource {
-  const { path } = folder
-  const problems = checkSeriesFiles(frameNumbers, folder.otherNames, path)
-  const description = describe()
-  const { frameShape, problems: frameProblems } = findFrameShape(path, frameNumbers)
-  const frameStamps = frameNumbers.map(number => folder.frames.get(number)!.stamp)
+): Promise<FrameSource> {
+  const problems = checkSeriesFiles(frameNumbers, files.otherNames, files.url)
+  const frameStamps = frameNumbers.map(number => files.frames.get(number)!.stamp)
+  const fingerprint = fingerprintOf([
+    ...DESCRIBING_FILES.flatMap(name => {
+      const version = files.described.get(name)
+      return version ? [`${name} ${version.stamp}`] : []
+    }),
+    ...frameNumbers.map((number, i) => `${frameFileName(number)} ${frameStamps[i]}`),
+  ])
+  const description = await describe()
+  const { frameShape, problems: frameProblems } = await findFrameShape(files, frameNumbers)
   const series = describeSeries({
-    name: basename(resolve(path)).replace(/\.pcs$/i, ''),
-    url: path,
+    name: files.name,
+    url: files.url,
     metadata: description.metadata,
     moves: description.moves,
     frameNumbers,
     frameStamps,
     frameShape,
     complete,
-    problems: [...problems, ...description.problems, ...frameProblems],
-    fingerprint: fingerprintOf([
-      ...DESCRIBING_FILES.flatMap(name => {
-        const version = folder.described.get(name)
-        return version ? [`${name} ${version.stamp}`] : []
-      }),
-      ...frameNumbers.map((number, i) => `${frameFileName(number)} ${frameStamps[i]}`),
-    ]),
+    problems: [...files.problems, ...problems, ...description.problems, ...frameProblems],
+    fingerprint,
   })
-  return new PcsSeries(path, series)
+  return new PcsSeries(files, series)
 }
 
 class PcsSeries implements FrameSource {
   readonly format = 'PYME series'
+  readonly url: string
   readonly reader: FrameReaderDescription
-  readonly #frames: PcsReader
+  readonly #frames: FrameReader
   readonly #frameNumbers: ReadonlySet<number>
 
   constructor(
-    readonly url: string,
+    files: SeriesFiles,
     readonly series: FrameSeries,
   ) {
-    const { frameSize, sampleType } = series
-    const data: PcsReaderData = { url, frameSize, sampleType }
-    this.reader = { module: READER_MODULE, data }
-    this.#frames = new PcsReader(data)
+    this.url = files.url
+    const { reader, description } = files.openReader(series)
+    this.reader = description
+    this.#frames = reader
     this.#frameNumbers = new Set(series.frames.map(frame => frame.index))
   }
 
@@ -124,57 +132,61 @@ class PcsSeries implements FrameSource {
  * @throws {NotFoundError} no metadata. @throws {SourceUnavailableError} no events.
  * @throws {CorruptDataError} one of the files is damaged. @throws {UnsupportedDataError} they say of no move when it was.
  */
-export function readDescription({ path, described }: PcsFolder): PcsDescription {
-  const { metadata, problems } = readMetadata(path, described)
-  if (!described.has(EVENTS)) {
+export async function readDescription(files: SeriesFiles): Promise<PcsDescription> {
+  const { metadata, problems } = await readMetadata(files)
+  if (!files.described.has(EVENTS)) {
     throw new SourceUnavailableError(
-      `${path} has no ${EVENTS}, which PYME writes when an acquisition ends; without it nothing says where its frames lie.`,
-      { url: path },
+      `${files.url} has no ${EVENTS}, which PYME writes when an acquisition ends; without it nothing says where its frames lie.`,
+      { url: files.url },
     )
   }
-  const eventsUrl = join(path, EVENTS)
-  const { events, malformed } = parseEvents(readSmallFile(eventsUrl, MAX_EVENTS_BYTES), eventsUrl)
+  const eventsUrl = files.urlOf(EVENTS)
+  const { events, malformed } = parseEvents(await files.readSmall(EVENTS, MAX_EVENTS_BYTES), eventsUrl)
   if (malformed > 0) problems.push(`Entries of ${EVENTS} that are no events were ignored: ${malformed}.`)
   return { metadata, moves: findStageMoves(events, readAcquisitionFacts(metadata), eventsUrl), problems }
 }
 
-function readMetadata(
-  path: string,
-  files: { has(name: string): boolean },
-): { metadata: PymeMetadata; problems: string[] } {
-  const present = [METADATA, FINAL_METADATA].filter(name => files.has(name))
+async function readMetadata(files: SeriesFiles): Promise<{ metadata: PymeMetadata; problems: string[] }> {
+  const { url, described } = files
+  const present = [METADATA, FINAL_METADATA].filter(name => described.has(name))
   if (present.length === 0) {
     throw new NotFoundError(
-      `${path} has neither ${METADATA} nor ${FINAL_METADATA}; without one of them its frames cannot be placed.`,
-      { url: path },
+      `${url} has neither ${METADATA} nor ${FINAL_METADATA}; without one of them its frames cannot be placed.`,
+      { url },
     )
   }
-  const problems = files.has(METADATA) ? [] : [`${METADATA} is missing; ${FINAL_METADATA} is used.`]
-  const parts = present.map(name => {
-    const url = join(path, name)
-    return parseMetadata(readSmallFile(url, MAX_METADATA_BYTES), url)
-  })
-  return { metadata: Object.assign({}, ...parts), problems }
+  const problems = described.has(METADATA) ? [] : [`${METADATA} is missing; ${FINAL_METADATA} is used.`]
+  const metadata: Record<string, unknown> = {}
+  for (const name of present) {
+    Object.assign(metadata, parseMetadata(await files.readSmall(name, MAX_METADATA_BYTES), files.urlOf(name)))
+  }
+  return { metadata, problems }
 }
 
 /**
  * Size and sample type of the series: that of the first two frames which agree, so that a single damaged header
  * does not make every good frame look wrong.
  */
-function findFrameShape(path: string, frameNumbers: readonly number[]): { frameShape: FrameShape; problems: string[] } {
+async function findFrameShape(
+  files: SeriesFiles,
+  frameNumbers: readonly number[],
+): Promise<{ frameShape: FrameShape; problems: string[] }> {
   const unreadable: number[] = []
   const shapes = new Map<string, FrameShape>()
   let agreed: FrameShape | undefined
   let firstFailure: unknown
+  let absent = 0
   for (const number of frameNumbers) {
     try {
-      const shape = readFrameShape(path, number)
+      const shape = await readFrameShape(files, number)
       agreed = shapes.get(describeShape(shape))
       if (agreed !== undefined) break
       shapes.set(describeShape(shape), shape)
     } catch (error) {
       firstFailure ??= error
       unreadable.push(number)
+      // Where nothing answers, a series of thousands would be asked for hours.
+      if (error instanceof SourceUnavailableError && ++absent === MAX_ABSENT_FRAMES) break
     }
   }
   const [first] = shapes.values()

@@ -1,12 +1,76 @@
 import { NotFoundError } from '../../errors.js'
+import type { SampleType, Size } from '../../plane.js'
+import type { FrameReader, FrameReaderDescription } from '../frame-source.js'
 
 export const METADATA = 'metadata.json'
 export const FINAL_METADATA = 'final_metadata.json'
 export const EVENTS = 'events.json'
 export const DESCRIBING_FILES = [METADATA, FINAL_METADATA, EVENTS] as const
 
+/** One version of a file, as far as it can be told without reading it. */
+export interface FileVersion {
+  /** Compared for equality only: size, and time of change where there is one. Clocks jump. */
+  readonly stamp: string
+  /** Bytes; undefined where that is not told. */
+  readonly size: number | undefined
+  /** When this version was first seen, ms of a monotonic clock. */
+  readonly seenAt: number
+}
+
+/** What the frames of a series have in common. */
+export interface FrameKind {
+  readonly frameSize: Size
+  readonly sampleType: SampleType
+}
+
+/** The files of a series, wherever they are, as the last look found them. */
+export interface SeriesFiles {
+  /** Path or URL as the user would type it. */
+  readonly url: string
+  /** Short name of the series, e.g. `well_A1`. */
+  readonly name: string
+  /** Names that are no frame's. */
+  readonly otherNames: readonly string[]
+  /** Sorted. */
+  readonly frameNumbers: readonly number[]
+  /** By number. */
+  readonly frames: ReadonlyMap<number, FileVersion>
+  /** Which of the three JSON files are there. */
+  readonly described: ReadonlyMap<string, FileVersion>
+  /** What a user should know of where the files come from, one sentence each. */
+  readonly problems: readonly string[]
+  /** When the versions were last looked at, ms of a monotonic clock. */
+  readonly lookedAt: number
+  /** When something was last seen to change, ms of a monotonic clock. */
+  readonly changedAt: number
+  /** Time of change of the newest file seen so far, Unix ms; infinite where that is not told. */
+  readonly newestMs: number
+  /**
+   * Look for changes.
+   *
+   * @param now ms of a monotonic clock.
+   * @param older how many of the frames that are not recent to look at; the next look goes on with the following ones.
+   * @returns whether a file came, went or has another version.
+   * @throws {NotFoundError | SourceUnavailableError} the place or a file in it cannot be looked at.
+   */
+  look(now: number, older?: number): Promise<boolean>
+  /** What messages call a file. */
+  urlOf(name: string): string
+  /**
+   * Read a whole file.
+   *
+   * @throws {LimitExceededError} it has more than `maxBytes`. @throws {NotFoundError | SourceUnavailableError |
+   *   CorruptDataError} it cannot be read, or not all of it.
+   */
+  readSmall(name: string, maxBytes: number): Promise<Uint8Array>
+  /** Read the first bytes of a file, or all of a shorter one. @throws as `readSmall`. */
+  readHead(name: string, headBytes: number): Promise<Uint8Array>
+  /** How frames are read, here and in worker threads; frames that come later too. */
+  openReader(kind: FrameKind): { readonly reader: FrameReader; readonly description: FrameReaderDescription }
+}
+
 /**
- * Check the names in a series folder.
+ * Check the names of a series.
  *
  * @param frameNumbers sorted.
  * @param otherNames those that are no frame's. Hidden and temporary files are left alone.
