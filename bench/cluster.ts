@@ -7,8 +7,7 @@
  *
  * Exit status 1 where a shard differs.
  */
-import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -20,6 +19,7 @@ import { mapConcurrently } from '../src/sources/map-concurrently.js'
 import { openSources } from '../src/sources/open-source.js'
 import { splitSeries } from '../test/data-server/split-series.js'
 import { account, median } from './account.js'
+import { comparePyramids } from './compare-pyramids.js'
 import { makePlate } from './make-plate.js'
 import { startDataServers } from './start-data-servers.js'
 
@@ -58,37 +58,9 @@ async function compareBuilds(): Promise<void> {
   const url = 'pyme-cluster:///multiwell/*.pcs'
   const cluster = account(CLI, ['build', url, '--cluster', servers.addresses, ...flags, fromCluster])
   await servers.stop()
-  const [expected, found] = [hashFiles(fromDisk), hashFiles(fromCluster)]
-  const names = [...new Set([...expected.keys(), ...found.keys()])].sort()
-  const different = names.filter(name => expected.get(name) !== found.get(name))
-  const shards = names.filter(isShard)
-  const wrong = different.filter(isShard)
   console.log(`tilestage build '${url}' --cluster ${servers.addresses}`)
   console.log(`from two servers ${cluster.wallS.toFixed(2)} s, from disk ${disk.wallS.toFixed(2)} s`)
-  console.log(
-    wrong.length === 0
-      ? `${shards.length} of ${shards.length} shards and arrays are the same, byte for byte.`
-      : `DIFFERENT: ${wrong.join(', ')}`,
-  )
-  const side = names.filter(name => !isShard(name))
-  console.log(`Of ${side.length} side files ${different.length - wrong.length} differ: ${different.join(', ')}`)
-  console.log('  (names of the series, stamps of their files, ids, times)')
-  if (wrong.length > 0) process.exitCode = 1
-}
-
-/** Pixels and what describes them: all that is not about where they came from. */
-function isShard(name: string): boolean {
-  return name !== 'zarr.json' && !name.startsWith('tilestage/')
-}
-
-function hashFiles(folder: string): Map<string, string> {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
-  return new Map(
-    files.map(entry => {
-      const path = join(entry.parentPath, entry.name)
-      return [relative(folder, path), createHash('sha256').update(readFileSync(path)).digest('hex')]
-    }),
-  )
+  comparePyramids(fromDisk, fromCluster)
 }
 
 async function measureReading(): Promise<void> {

@@ -1,11 +1,20 @@
 /**
- * How fast are the frames of an HDF5 spool read, next to h5wasm by itself? `npm run bench:hdf5 -- [frames] [runs]`
+ * Is a build from an HDF5 spool that from a folder of frames, and how fast are its frames read, next to h5wasm by
+ * itself? `npm run bench:hdf5 -- [frames] [runs]`
+ *
+ * Exit status 1 where a shard differs.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync } from 'node:zlib'
 import { type Dataset, File, ready } from 'h5wasm/node'
+import { account, median } from './account.js'
+import { comparePyramids } from './compare-pyramids.js'
+
+const CLI = fileURLToPath(new URL('../cli.js', import.meta.url))
+const WELL = fileURLToPath(new URL('../../examples/plate/well_A1.pcs', import.meta.url))
 
 const EDGE = 256
 const FRAME_BYTES = 2 * EDGE * EDGE
@@ -21,6 +30,8 @@ const { openSpool } = (await import(
   new URL('../sources/hdf5/pyme-spool.js', import.meta.url).href
 )) as typeof import('../src/sources/hdf5/pyme-spool.js')
 await ready
+
+compareBuilds()
 
 const path = makeSpool('frames.h5', frames, frames)
 const source = await openSpool(path)
@@ -86,6 +97,20 @@ await openSpool(large)
 console.log(`a series of ${OPENED_FRAMES} frames opens in ${(performance.now() - began).toFixed(0)} ms`)
 console.log(`peak memory of the process ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`)
 
+/** The spool that PYME wrote of a well, and the folder that it wrote of the same. */
+function compareBuilds(): void {
+  const scratch = mkdtempSync(join(tmpdir(), 'tilestage-bench-hdf5-'))
+  const spool = makeSpool('well_A1.h5', KNOWN_FRAMES, KNOWN_FRAMES)
+  // The name of a pyramid is that of its folder, and written into it.
+  const [fromFolder, fromSpool] = ['folder', 'spool'].map(name => join(scratch, name, 'plate'))
+  const flags = ['--progress', 'none', '--output']
+  account(CLI, ['build', WELL, ...flags, fromFolder!])
+  account(CLI, ['build', spool, ...flags, fromSpool!])
+  console.log(`tilestage build ${spool}`)
+  comparePyramids(fromFolder!, fromSpool!)
+  rmSync(scratch, { recursive: true })
+}
+
 /** The spool that PYME wrote, with more frames: those that it has, over and over. */
 function makeSpool(name: string, count: number, written: number): string {
   const folder = join(tmpdir(), 'tilestage-bench-hdf5')
@@ -107,8 +132,4 @@ function makeSpool(name: string, count: number, written: number): string {
 
 function sumOf(samples: { reduce(add: (total: number, count: number) => number, start: number): number }): number {
   return samples.reduce((total, count) => total + count, 0)
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
