@@ -8,6 +8,9 @@ const EDGE = 256
 const STEP = 218
 const READER = new URL('../../test/engine/on-demand-reader.mjs', import.meta.url).href
 
+/** What the reader makes its frames from, and the copy that it is made in. */
+const NOISE_BYTES = 20 * 2 ** 20
+
 const [output, frames, memory] = process.argv.slice(2)
 const count = Number(frames)
 const source = onDemandSource({
@@ -15,7 +18,7 @@ const source = onDemandSource({
   frameSize: { width: EDGE, height: EDGE },
 })
 await buildPyramid({
-  sources: [{ ...source, reader: { module: READER, data: source.reader?.data } }],
+  sources: [{ ...source, reader: { module: READER, data: source.reader?.data, heldBytes: NOISE_BYTES } }],
   ...{ output, overwrite: false, strict: true },
   settings: DEFAULT_SETTINGS,
   software: 'benchmark',

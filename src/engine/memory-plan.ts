@@ -12,9 +12,9 @@ const MAIN_BYTES = 100 * 2 ** 20
 /** What a planned frame takes on the main thread: its entry in the series, its place, its row of the table, bytes. */
 const FRAME_BYTES = 900
 /** A worker thread before it has read a frame: its engine, code and what waits for the garbage collector. */
-const THREAD_BYTES = 48 * 2 ** 20
+const THREAD_BYTES = 36 * 2 ** 20
 /** Share of the memory that is planned with; the rest is for what the allocators of several threads leave unused. */
-const PLANNED_SHARE = 0.88
+const PLANNED_SHARE = 0.9
 /**
  * Reduced blocks of a worker that wait for their parents: up to three of each level of a plate, or, where memory is
  * short, fewer. Those that are given up are read back.
@@ -57,15 +57,16 @@ export function planMemory(
   const fixed = THREAD_BYTES + held + makerBytes(job) + files * fileBytes
   const left = PLANNED_SHARE * memoryBytes - MAIN_BYTES - frames * FRAME_BYTES
   const block = (SHARD_SIZE / 2) ** 2 * bytes
-  const wanted = Math.max(deepest, ...job.series.map(framesOfShards))
+  const regular = Math.max(...job.series.map(framesOfShards))
+  const wanted = Math.max(deepest, regular)
+  // All of a shard's at once, unless they are a pile: fewer are read again and again.
+  const enough = Math.min(deepest, regular)
   const fewest = Math.min(...WAITING_BLOCKS)
   for (let count = workers; count >= 1; count--) {
     for (const blocks of WAITING_BLOCKS) {
       const slots = Math.min(wanted, Math.floor((left / count - fixed - blocks * block) / slotBytes))
-      // Of blocks that are read back, and frames that are read again and again, the latter cost more.
-      if (slots < Math.min(wanted, deepest) && blocks > fewest) continue
-      // With a few frames at a time fewer workers are faster.
-      if (slots < Math.min(wanted / KEPT_SHARDS, 4) && (count > 1 || slots < 1)) continue
+      const least = count > 1 || blocks > fewest ? enough : 1
+      if (slots < least) continue
       const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
       return {
         workers: count,
