@@ -85,11 +85,12 @@ function seconds(work: () => void): number {
 }
 
 try {
-  const rows: { all: Build; one: Build; decodeS: number; readS: number; writeS: number }[] = []
+  const rows: { all: Build; one: Build; decodeS: number; decodeOneS: number; readS: number; writeS: number }[] = []
   for (let run = 0; run < runs; run++) {
     const all = build(workers)
     const decodeS = await decode(workers)
     const one = build(1)
+    const decodeOneS = await decode(1)
     const readS = seconds(() => {
       for (const path of files) readFileSync(path)
     })
@@ -97,9 +98,9 @@ try {
     const writeS = seconds(() => {
       for (let file = 0; file < all.files; file++) writeFileSync(join(scratch, `block${file}`), block)
     })
-    rows.push({ all, one, decodeS, readS, writeS })
+    rows.push({ all, one, decodeS, decodeOneS, readS, writeS })
     console.log(
-      `run ${run + 1}: ${workers} workers ${all.wallS.toFixed(2)} s, one ${one.wallS.toFixed(2)} s, decode ${decodeS.toFixed(2)} s, read ${readS.toFixed(2)} s, write ${writeS.toFixed(2)} s`,
+      `run ${run + 1}: ${workers} workers ${all.wallS.toFixed(2)} s, one ${one.wallS.toFixed(2)} s, decode ${decodeS.toFixed(2)} and ${decodeOneS.toFixed(2)} s, read ${readS.toFixed(2)} s, write ${writeS.toFixed(2)} s`,
     )
   }
   const plain = plainBuild()
@@ -118,7 +119,7 @@ Medians of ${runs} runs, Node ${process.versions.node}, ${cpus().length} × ${cp
   read the input         ${of(row => row.readS).toFixed(2)} s
   write the output       ${of(row => row.writeS).toFixed(2)} s
   build / decode = ${of(row => row.all.wallS / row.decodeS).toFixed(2)}, build / (2.5 decode + write) = ${of(row => row.all.wallS / (2.5 * row.decodeS + row.writeS)).toFixed(2)}
-  one worker / ${workers} workers = ${of(row => row.one.wallS / row.all.wallS).toFixed(2)}, plain / ${workers} workers = ${(plain.wallS / allS).toFixed(1)}`)
+  one worker / ${workers} workers = ${of(row => row.one.wallS / row.all.wallS).toFixed(2)}, decode alone: ${of(row => row.decodeOneS / row.decodeS).toFixed(2)}, plain / ${workers} workers = ${(plain.wallS / allS).toFixed(1)}`)
 } finally {
   rmSync(scratch, { recursive: true, force: true })
 }

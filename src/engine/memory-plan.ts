@@ -8,9 +8,9 @@ export const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20
 export const LEAST_MEMORY_BYTES = 300 * 2 ** 20
 
 /** Node and this program with its plan, as measured, bytes. */
-const MAIN_BYTES = 100 * 2 ** 20
+const MAIN_BYTES = 125 * 2 ** 20
 /** What a planned frame takes on the main thread: its entry in the series, its place, its row of the table, bytes. */
-const FRAME_BYTES = 900
+const FRAME_BYTES = 500
 /** A worker thread before it has read a frame: its engine, code and what waits for the garbage collector. */
 const THREAD_BYTES = 36 * 2 ** 20
 /** Share of the memory that is planned with; the rest is for what the allocators of several threads leave unused. */
@@ -59,13 +59,14 @@ export function planMemory(
   const block = (SHARD_SIZE / 2) ** 2 * bytes
   const regular = Math.max(...job.series.map(framesOfShards))
   const wanted = Math.max(deepest, regular)
-  // All of a shard's at once, unless they are a pile: fewer are read again and again.
+  // All of a shard's at once, unless they are a pile: fewer are read again and again. Where neighbours' are not kept
+  // as well, two workers take as long as one.
   const enough = Math.min(deepest, regular)
   const fewest = Math.min(...WAITING_BLOCKS)
   for (let count = workers; count >= 1; count--) {
     for (const blocks of WAITING_BLOCKS) {
       const slots = Math.min(wanted, Math.floor((left / count - fixed - blocks * block) / slotBytes))
-      const least = count > 1 || blocks > fewest ? enough : 1
+      const least = count > 1 ? regular : blocks > fewest ? enough : 1
       if (slots < least) continue
       const arenaBytes = slots * slotBytes + files * fileBytes + makerBytes(job)
       return {

@@ -16,6 +16,7 @@ import {
   REPORT_FILE,
   ROOT_FILE,
   rootDocument,
+  type SideFile,
 } from '../pyramid/pyramid-record.js'
 import { checksumOf, type StoredHistograms } from '../pyramid/pyramid-store.js'
 import { absoluteUrl } from '../sources/absolute-url.js'
@@ -98,19 +99,17 @@ export class PyramidWriter {
   /** Write the side files, then the root metadata that says the pyramid is complete. */
   async finish(placement: Placement, outcome: BuildOutcome): Promise<PyramidRecord> {
     const { skipped, histograms, report } = outcome
-    const files = {
-      placement: [PLACEMENT_FILE, writePlacementTable(placement.frames, skipped)],
-      histograms: [HISTOGRAMS_FILE, JSON.stringify(histograms)],
-      report: [REPORT_FILE, JSON.stringify(report)],
-    } as const
-    for (const [name, text] of Object.values(files)) await this.#write(name, text)
-    const sideFile = ([path, text]: readonly [string, string]) => ({ path, crc32c: checksumOf(text) })
+    // One after the other: of a large plate each has tens of megabytes.
+    const sideFile = async (path: string, text: string): Promise<SideFile> => ({
+      path,
+      crc32c: await this.#write(path, text),
+    })
     const record: PyramidRecord = {
       ...this.#record(placement, outcome),
       complete: true,
-      placement: sideFile(files.placement),
-      histograms: sideFile(files.histograms),
-      report: sideFile(files.report),
+      placement: await sideFile(PLACEMENT_FILE, writePlacementTable(placement.frames, skipped)),
+      histograms: await sideFile(HISTOGRAMS_FILE, JSON.stringify(histograms)),
+      report: await sideFile(REPORT_FILE, JSON.stringify(report)),
     }
     await this.#writeLevels(record)
     await this.#removeLevels(record.levelCount)
@@ -145,11 +144,13 @@ export class PyramidWriter {
     await this.#write(name, `${JSON.stringify(document, null, 2)}\n`)
   }
 
-  async #write(name: string, text: string): Promise<void> {
+  /** @returns the text's checksum. */
+  async #write(name: string, text: string): Promise<string> {
     const checksum = checksumOf(text)
-    if (this.#written.get(name)?.checksum === checksum) return
+    if (this.#written.get(name)?.checksum === checksum) return checksum
     await writeFileAtomically(join(this.#directory, name), text)
     this.#written.set(name, { checksum, bytes: Buffer.byteLength(text) })
+    return checksum
   }
 
   #exists(name: string): boolean {
