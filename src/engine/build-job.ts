@@ -1,9 +1,9 @@
+import type { PackedError } from '../packed-error.js'
 import type { Plane, SampleType, Size } from '../plane.js'
 import type { Blend } from '../pyramid/blend.js'
 import type { ImageOrientation } from '../pyramid/build-settings.js'
 import type { Histogram } from '../pyramid/histogram.js'
 import type { FrameReaderDescription } from '../sources/frame-source.js'
-import type { PackedError } from './packed-error.js'
 
 /** What a worker knows from its start on; everything in it can be cloned to another thread. */
 export interface BuildJob {

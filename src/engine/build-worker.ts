@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createKernels } from '../kernels/wasm.js'
+import { packError } from '../packed-error.js'
 import type { FrameReader } from '../sources/frame-source.js'
 import type { ResultMessage, TaskMessage, WorkerData } from './crew.js'
 import { FrameCache } from './frame-cache.js'
-import { packError } from './packed-error.js'
 import { ShardMaker } from './shard-maker.js'
 
 // Runs in a worker thread: makes the shards that the main thread asks for, one after the other.

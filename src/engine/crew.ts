@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import { SourceUnavailableError } from '../errors.js'
 import type { Kernels } from '../kernels/kernels.js'
+import { type PackedError, unpackError } from '../packed-error.js'
 import type { FrameReader, FrameSource } from '../sources/frame-source.js'
 import type { BuildJob, MadeShard, ShardTask } from './build-job.js'
 import { FrameCache } from './frame-cache.js'
-import { type PackedError, unpackError } from './packed-error.js'
 import { ShardMaker } from './shard-maker.js'
 
 /** Whoever makes shards. */

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { packError } from '../packed-error.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
 import { writePymeTiles } from '../pyramid/pyme-pyramid-writer.js'
-import { packError } from './packed-error.js'
 import type { PymeTileResult, PymeTileTask } from './write-pyme-pyramid.js'
 
 // Runs in a worker thread: writes its share of the tiles of a PYME pyramid, says how it went, and ends.

@@ -1,5 +1,6 @@
 import { TilestageError } from '../errors.js'
 import type { Kernels } from '../kernels/kernels.js'
+import { packError } from '../packed-error.js'
 import {
   allocateSamples,
   bytesOfSamples,
@@ -29,7 +30,6 @@ import { checksumOfShard } from '../pyramid/shard-journal.js'
 import type { BuildJob, LeafTask, MadeShard, ParentTask, ShardTask, TaskFrame } from './build-job.js'
 import type { FrameCache } from './frame-cache.js'
 import { Overlaps } from './overlaps.js'
-import { packError } from './packed-error.js'
 import { readShard, writeShard } from './shard-disk.js'
 
 const HALF = SHARD_SIZE / 2

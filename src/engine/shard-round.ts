@@ -1,6 +1,7 @@
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromSystemError, NotFoundError, SourceUnavailableError } from '../errors.js'
+import { unpackError } from '../packed-error.js'
 import { intersect, type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
@@ -20,7 +21,6 @@ import {
 import type { BuildProgress } from './build-pyramid.js'
 import { type Crew, WorkerLostError } from './crew.js'
 import type { CrewKeeper } from './crew-keeper.js'
-import { unpackError } from './packed-error.js'
 import { ShardQueue } from './shard-queue.js'
 import type { ShardNode, ShardTree } from './shard-tree.js'
 

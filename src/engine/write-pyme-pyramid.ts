@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads'
+import { type PackedError, unpackError } from '../packed-error.js'
 import { refuseForPyme, writePymeMetadata, writePymeTiles } from '../pyramid/pyme-pyramid-writer.js'
 import { type PymeTile, planPymeTiles } from '../pyramid/pyme-tile-plan.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
-import { type PackedError, unpackError } from './packed-error.js'
 
 /** A thread takes some 50 ms to start: it should have more to do than that. */
 const LEAST_TILES_A_THREAD = 200

@@ -1,11 +1,6 @@
 import { isMainThread, Worker } from 'node:worker_threads'
-import {
-  CorruptDataError,
-  LimitExceededError,
-  NotFoundError,
-  SourceUnavailableError,
-  UnsupportedDataError,
-} from '../../errors.js'
+import { SourceUnavailableError } from '../../errors.js'
+import { errorClassOf } from '../../packed-error.js'
 import type { Hdf5Call, Hdf5Failure, Hdf5Operation, Hdf5Operations, Hdf5Reply } from './hdf5-messages.js'
 
 /** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
@@ -16,8 +11,6 @@ const MAX_IDLE_HEAP_BYTES = 160 * 2 ** 20
 const IDLE_MS = 5000
 /** A slab of a gibibyte takes less, even where gzip and a busy machine make it slow. */
 const TIMEOUT_MS = 120_000
-
-const CLASSES = { CorruptDataError, LimitExceededError, NotFoundError, SourceUnavailableError, UnsupportedDataError }
 
 interface Task {
   readonly call: Hdf5Call
@@ -163,7 +156,7 @@ function stopped({ call: { file } }: Task, reason: string): SourceUnavailableErr
 }
 
 function unpack({ name, message, reason }: Hdf5Failure, url: string): Error {
-  const Class = (CLASSES as Record<string, (typeof CLASSES)[keyof typeof CLASSES] | undefined>)[name]
+  const Class = errorClassOf(name)
   if (Class) return new Class(message, { url, cause: reason })
   return new RangeError(message)
 }

@@ -5,7 +5,7 @@ import {
   SourceUnavailableError,
   TilestageError,
   UnsupportedDataError,
-} from '../errors.js'
+} from './errors.js'
 
 /** An error on its way between threads, which keep of an error's class only whether it is one of the language. */
 export interface PackedError {
@@ -17,13 +17,18 @@ export interface PackedError {
 
 const CLASSES = { CorruptDataError, LimitExceededError, NotFoundError, SourceUnavailableError, UnsupportedDataError }
 
+/** The class of a user's errors that has this name; undefined where the name is that of a bug. */
+export function errorClassOf(name: string): (typeof CLASSES)[keyof typeof CLASSES] | undefined {
+  return (CLASSES as Record<string, (typeof CLASSES)[keyof typeof CLASSES] | undefined>)[name]
+}
+
 export function packError(error: unknown): PackedError {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error))
   return { name, message, stack, url: error instanceof TilestageError ? error.url : undefined }
 }
 
 export function unpackError({ name, message, url, stack }: PackedError): Error {
-  const Class = (CLASSES as Record<string, (typeof CLASSES)[keyof typeof CLASSES] | undefined>)[name]
+  const Class = errorClassOf(name)
   if (Class) return new Class(message, { url })
   // A bug of ours: where it happened tells more than where it was received.
   return Object.assign(new Error(message), { stack })
