@@ -109,7 +109,7 @@ t.test('starts of the camera that were numbered too late do not move the frames'
     const numbered = log.map(event => (event.name === 'StartAq' ? { ...event, description: '25' } : event))
     const mended = findSpoolMoves(numbered, clock, 25, 'a.h5')
     t.same(mended.moves, right.moves)
-    t.match(mended.problems, [/^StartAq says 25 before so many frames can have been taken/])
+    t.match(mended.problems, [/^Its log has the camera start at frame 25 \(StartAq\)/])
   }
   t.end()
 })

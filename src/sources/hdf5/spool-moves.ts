@@ -30,7 +30,7 @@ export function findSpoolMoves(
   const moves = findStageMoves(mended, clock, url)
   const hasOneMoveEach = moves.x.frames.length === frameCount && moves.y.frames.length === frameCount
   const problems = [
-    `StartAq says ${first.description} before so many frames can have been taken; the first frame is taken to be 0.`,
+    `Its log has the camera start at frame ${first.description} (StartAq) before so many can have been taken; it is taken to have started at frame 0.`,
   ]
   if (starts.length === 1 || !hasOneMoveEach) return { moves, problems }
   const frames = Array.from({ length: frameCount }, (_, frame) => frame)
