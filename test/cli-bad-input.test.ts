@@ -195,6 +195,12 @@ t.test('what the user keeps in a pyramid’s folder outlives --overwrite', async
   t.equal((await tilestage([...args, '--blend', 'mean', '--overwrite'], { cwd })).status, 0)
   t.equal(readFileSync(join(cwd, 'p/mine/notes.txt'), 'utf8'), 'kept')
   t.same(readdirSync(cwd).sort(), ['a.pcs', 'p'])
+  // A name that a build uses for a moment, and the user has used before.
+  mkdirSync(join(cwd, '.p.old/7'), { recursive: true })
+  writeFileSync(join(cwd, '.p.old/7/notes.txt'), 'kept')
+  t.equal((await tilestage([...args, '--blend', 'mean'], { cwd })).status, 0)
+  t.match(await tilestage([...args, '--overwrite'], { cwd }), { status: 1, stderr: /p cannot be replaced: .*\.p\.old/ })
+  t.equal(readFileSync(join(cwd, '.p.old/7/notes.txt'), 'utf8'), 'kept')
 })
 
 t.test('an output folder that cannot be made is named', async t => {

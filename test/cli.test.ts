@@ -171,6 +171,9 @@ t.test('a line break or an escape code in a name does not reach the terminal', a
   mkdirSync(join(cwd, 'bad\u001b[31m\nname'))
   const { stderr } = await tilestage(['info', 'bad\u001b[31m\nname'], { cwd })
   t.match(stderr, /^tilestage: bad\\x1b\[31m\\x0aname is an empty folder; .*\n$/)
+  writeSeries(join(cwd, 'a.pcs'), [0], { 'metadata.json': { ...plainMetadata, 'Sample.Well': 'A1\u001b[2J' } })
+  const { stdout } = await tilestage(['info', 'a.pcs'], { cwd })
+  t.match(stdout, /well +A1\\x1b\[2J\n/)
 })
 
 t.test('a reader of the output that goes away does not stop a build', async t => {

@@ -12,7 +12,7 @@ import type { FrameSource } from '../sources/frame-source.js'
 import { openSources } from '../sources/open-source.js'
 import { readSourceOptions } from './build-flags.js'
 import { holdsPyramid } from './holds-pyramid.js'
-import { type Terminal, untilStopped } from './terminal.js'
+import { onOneLine, type Terminal, untilStopped } from './terminal.js'
 
 /** Rows of a table for people: label and value; an undefined value is left out. */
 type Row = readonly [label: string, value: string | undefined]
@@ -43,7 +43,7 @@ async function describeSeries(patterns: readonly string[], options: SourceOption
     const summary = sources.length > 1 ? `${sources.length} series, ${total} frames\n` : ''
     return {
       json: { kind: 'series', series: sources.map(seriesFacts), warnings },
-      text: [...sources.map(seriesText), summary, ...warnings.map(warning => `note: ${warning}\n`)]
+      text: [...sources.map(seriesText), summary, ...warnings.map(warning => `note: ${onOneLine(warning)}\n`)]
         .filter(Boolean)
         .join('\n'),
     }
@@ -251,10 +251,13 @@ function geometryRows({
 function table(title: string, rows: readonly Row[]): string {
   const shown = rows.filter((row): row is readonly [string, string] => Boolean(row[1]))
   const width = Math.max(...shown.map(([label]) => label.length)) + 2
-  const lines = shown.map(
-    ([label, value]) => `  ${label.padEnd(width)}${value.replaceAll('\n', `\n${' '.repeat(width + 2)}`)}`,
-  )
-  return `${title}\n${lines.join('\n')}\n`
+  const indented = (value: string): string =>
+    value
+      .split('\n')
+      .map(onOneLine)
+      .join(`\n${' '.repeat(width + 2)}`)
+  const lines = shown.map(([label, value]) => `  ${label.padEnd(width)}${indented(value)}`)
+  return `${onOneLine(title)}\n${lines.join('\n')}\n`
 }
 
 function micrometres({ x, y }: { readonly x: number; readonly y: number }): string {

@@ -7,7 +7,7 @@ import type { PlacementRow } from '../pyramid/placement-table.js'
 import { type PyramidRecord, ROOT_FILE } from '../pyramid/pyramid-record.js'
 import { readPlacement, readRecord } from '../pyramid/pyramid-store.js'
 import { isLockFile, lockFolder, refuseLocked } from './build-lock.js'
-import { healSwap, refuseMountPoint, siblingOf, swapFolder } from './folder-swap.js'
+import { healSwap, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
 
 /** What a build that was killed before its first file had its name leaves behind. */
 const ROOT_REST = 'zarr.json.tmp'
@@ -58,7 +58,7 @@ export async function prepareOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | BuildOutput> {
-  await healSwap(await realpath(path).catch(() => resolve(path)), foreignIn).catch(error => {
+  await healSwap(await realpath(path).catch(() => resolve(path)), examineReplaced).catch(error => {
     throw fromSystemError(error, path)
   })
   const entries = await listOutput(path)
@@ -162,7 +162,7 @@ async function readPlan(path: string, record: PyramidRecord): Promise<readonly P
 export async function besideOutput(path: string, before: PyramidRecord, wanted: WantedPyramid): Promise<BuildOutput> {
   // The folder may be a link; what it points to is what is replaced.
   const target = await realpath(path)
-  await refuseMountPoint(target)
+  await refuseUnswappable(target)
   const directory = siblingOf(target, 'building')
   const releaseTarget = await lockFolder(target)
   try {
@@ -176,7 +176,7 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
       ...inner,
       isBeside: true,
       settle: () =>
-        swapFolder(directory, target, foreignIn).catch(error => Promise.reject(fromSystemError(error, path))),
+        swapFolder(directory, target, examineReplaced).catch(error => Promise.reject(fromSystemError(error, path))),
       async release() {
         await inner.release()
         // After `settle` this is the lock that was made for the new folder.
@@ -189,15 +189,9 @@ export async function besideOutput(path: string, before: PyramidRecord, wanted: 
   }
 }
 
-/** The names in a pyramid's folder that are not a build's. */
-async function foreignIn(folder: string): Promise<(name: string) => boolean> {
+async function examineReplaced(folder: string): Promise<ReplacedFolder | undefined> {
   const record = await readRecord(folder).catch(() => undefined)
-  return record ? isForeignTo(record) : isForeign
-}
-
-/** Not one of our names, where there is no record that says how many levels there are. */
-function isForeign(name: string): boolean {
-  return !isLockFile(name) && !/^(\d+|tilestage|zarr\.json(\.tmp)?)$/.test(name)
+  return record && { marker: ROOT_FILE, isForeign: isForeignTo(record) }
 }
 
 async function readKnown(path: string): Promise<KnownPyramid | undefined> {

@@ -2,8 +2,15 @@ import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { UnsupportedDataError } from '../errors.js'
 
-/** Tells, of a folder that was replaced, which names in it are the user's. */
-export type ForeignNames = (folder: string) => Promise<(name: string) => boolean>
+/** A folder that was replaced, and what in it is the user's. */
+export interface ReplacedFolder {
+  /** The file by which it is known to be ours; the last one to be removed. */
+  readonly marker: string
+  readonly isForeign: (name: string) => boolean
+}
+
+/** Looks at a folder that has the name of one that was replaced; undefined where it is none of ours. */
+export type ExamineReplaced = (folder: string) => Promise<ReplacedFolder | undefined>
 
 /** A hidden folder beside another one: where its successor is made, say. */
 export function siblingOf(target: string, word: string): string {
@@ -14,31 +21,36 @@ export function siblingOf(target: string, word: string): string {
 const OLD = 'old'
 
 /** Put a finished folder in the place of another one. What the user keeps there moves along, the rest of it goes. */
-export async function swapFolder(directory: string, target: string, foreignIn: ForeignNames): Promise<void> {
+export async function swapFolder(directory: string, target: string, examine: ExamineReplaced): Promise<void> {
   const old = siblingOf(target, OLD)
-  await healSwap(target, foreignIn)
+  await healSwap(target, examine)
   await rename(target, old)
   await rename(directory, target).catch(async error => {
     await rename(old, target)
     throw error
   })
-  await healSwap(target, foreignIn)
+  await healSwap(target, examine)
 }
 
 /**
  * Finish what was under way when a folder took the place of another: the old one comes back where nothing took its
- * name; else what the user keeps in the old folder moves to the new one, and the rest of it goes.
+ * name; else what the user keeps in the old folder moves to the new one, and the rest of it goes. A folder of that name
+ * that is not ours is left alone.
  */
-export async function healSwap(target: string, foreignIn: ForeignNames): Promise<void> {
+export async function healSwap(target: string, examine: ExamineReplaced): Promise<void> {
   const old = siblingOf(target, OLD)
   const names = await readdir(old).catch(() => undefined)
-  if (!names) return
+  const replaced = names && (await examine(old))
+  if (!replaced) return
   if (!(await isThere(target))) {
     await rename(old, target)
     return
   }
-  for (const name of names.filter(await foreignIn(old)))
-    if (!(await isThere(join(target, name)))) await rename(join(old, name), join(target, name))
+  for (const name of names) {
+    const isKept = replaced.isForeign(name) && !(await isThere(join(target, name)))
+    if (isKept) await rename(join(old, name), join(target, name))
+    else if (name !== replaced.marker) await rm(join(old, name), { recursive: true, force: true })
+  }
   await rm(old, { recursive: true, force: true })
 }
 
@@ -50,15 +62,24 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /**
- * A mount point (a container's volume, say) cannot be renamed; better told now than after a long build.
+ * Tell before a long build, not after it, that a folder cannot be replaced: a mount point (a container's volume, say)
+ * cannot be renamed.
  *
- * @throws {UnsupportedDataError} the folder is one.
+ * @param target healed.
+ * @throws {UnsupportedDataError} it is one, or the name that it is to have for a moment is taken.
  */
-export async function refuseMountPoint(target: string): Promise<void> {
+export async function refuseUnswappable(target: string): Promise<void> {
   const [own, parent] = await Promise.all([stat(target), stat(dirname(target))])
-  if (own.dev === parent.dev && own.ino !== parent.ino) return
+  if (own.dev !== parent.dev || own.ino === parent.ino) {
+    throw new UnsupportedDataError(
+      `${target} is where a disk is mounted, and what lies there cannot be replaced as a whole; name a folder below it with --output.`,
+      { url: target },
+    )
+  }
+  const old = siblingOf(target, OLD)
+  if (!(await isThere(old))) return
   throw new UnsupportedDataError(
-    `${target} is where a disk is mounted, and what lies there cannot be replaced as a whole; name a folder below it with --output.`,
-    { url: target },
+    `${target} cannot be replaced: ${old}, which it would be called meanwhile, holds something else; move that away, or name another --output.`,
+    { url: old },
   )
 }

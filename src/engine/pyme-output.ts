@@ -1,5 +1,5 @@
 import { readdir, realpath, rm, rmdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fromSystemError, NotFoundError, systemCode } from '../errors.js'
 import { writeFileAtomically } from '../pyramid/atomic-file.js'
 import { makeFolder } from '../pyramid/make-folder.js'
@@ -8,7 +8,7 @@ import { parseJson, readRecord } from '../pyramid/pyramid-store.js'
 import { readFileBytes } from '../sources/read-file.js'
 import { isLockFile, lockFolder, refuseLocked } from './build-lock.js'
 import { holdsAnother, holdsSomethingElse, listOutput, type WantedPyramid } from './build-output.js'
-import { healSwap, refuseMountPoint, siblingOf, swapFolder } from './folder-swap.js'
+import { healSwap, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
 
 /** Beside PYME's own files: what the tiles were made of, and that the folder is ours. PYME leaves it alone. */
 const RECORD_FILE = 'tilestage.json'
@@ -46,7 +46,7 @@ export async function preparePymeOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | PymeOutput> {
-  await healSwap(await realpath(path).catch(() => resolve(path)), foreignIn).catch(error => {
+  await healSwap(await realpath(path).catch(() => resolve(path)), examineReplaced).catch(error => {
     throw fromSystemError(error, path)
   })
   const entries = await listOutput(path)
@@ -72,7 +72,10 @@ export async function preparePymeOutput(
 async function placesBeside(path: string, isNew: boolean): Promise<PymeOutput> {
   // The folder may be a link; what it points to is what is replaced.
   const target = await realpath(path)
-  await refuseMountPoint(target)
+  await refuseUnswappable(target).catch(async error => {
+    if (isNew) await rmdir(target).catch(() => undefined)
+    throw error
+  })
   const unlock = await lockFolder(target)
   const [stitched, tiles] = [siblingOf(target, 'stitched'), siblingOf(target, 'tiles')]
   let isSettled = false
@@ -84,7 +87,7 @@ async function placesBeside(path: string, isNew: boolean): Promise<PymeOutput> {
     },
     async settle() {
       try {
-        await swapFolder(tiles, target, foreignIn)
+        await swapFolder(tiles, target, examineReplaced)
         isSettled = true
         await removeStitched(stitched)
       } catch (error) {
@@ -134,7 +137,19 @@ async function readPymeRecord(folder: string): Promise<PyramidRecord | undefined
   }
 }
 
-/** The names in the folder of a PYME pyramid that are not a build's. */
-async function foreignIn(): Promise<(name: string) => boolean> {
-  return name => !isLockFile(name) && !/^(\d+|metadata\.json|tilestage\.json)$/.test(name)
+async function examineReplaced(folder: string): Promise<ReplacedFolder | undefined> {
+  const names = await readdir(folder)
+  // Of a first build it is the empty folder that was locked.
+  const isOurs = names.every(isLockFile) || (await readPymeRecord(folder).catch(() => undefined))
+  if (!isOurs) return undefined
+  const ours = ['metadata.json', RECORD_FILE]
+  for (const name of names) if (await isLevel(join(folder, name))) ours.push(name)
+  return { marker: RECORD_FILE, isForeign: name => !isLockFile(name) && !ours.includes(name) }
+}
+
+/** Whether a folder is a level of a pyramid, or what is left of one: it has a number, and the only z-plane in it. */
+async function isLevel(path: string): Promise<boolean> {
+  if (!/^\d+$/.test(basename(path))) return false
+  const names = await readdir(path).catch(() => undefined)
+  return names?.every(name => name === '000') ?? false
 }

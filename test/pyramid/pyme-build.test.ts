@@ -341,9 +341,12 @@ t.test('what is there already is not built again, replaced only by --overwrite, 
   t.same(contentOf(output), before)
 
   writeFileSync(join(output, 'roi_locations.hdf'), 'mine')
+  mkdirSync(join(output, '2024'))
+  writeFileSync(join(output, '2024/notes.txt'), 'mine too')
   symlinkSync(output, join(folder, 'link'))
   t.ok((await buildPyme([a1], join(folder, 'link'), { blend: 'mean' }, { overwrite: true })).built)
   t.equal(readFileSync(join(output, 'roi_locations.hdf'), 'utf8'), 'mine')
+  t.equal(readFileSync(join(output, '2024/notes.txt'), 'utf8'), 'mine too')
   t.not(contentOf(output)['0/000/000/000_img.pzf'], before['0/000/000/000_img.pzf'])
   const { record } = await buildPyme([a1, a2], output, { blend: 'mean' })
   t.equal(record.frames.used, 24, 'series that were added are taken in')
@@ -356,7 +359,12 @@ t.test('what is there already is not built again, replaced only by --overwrite, 
 })
 
 t.test('what is not ours is left alone, whatever is asked for', async t => {
-  const folder = t.testdir({ other: { 'notes.txt': 'mine' }, 'file.txt': '', '.new.tiles': { 'notes.txt': 'mine' } })
+  const folder = t.testdir({
+    other: { 'notes.txt': 'mine' },
+    'file.txt': '',
+    '.new.tiles': { 'notes.txt': 'mine' },
+    '.taken.old': { 7: { 'notes.txt': 'mine' } },
+  })
   const sources = [mosaic('a1')]
   await writeAsPyme(join(folder, 'pymes'), { tileSize: 16, tiles: [[0, 0]], value: () => 1 })
   await build(sources, join(folder, 'ours'))
@@ -370,6 +378,7 @@ t.test('what is not ours is left alone, whatever is asked for', async t => {
     ['damaged', /tilestage\.json is not valid JSON/],
     ['file.txt', /file\.txt is a file; --output names a folder/],
     ['new', /\.new\.tiles holds something else \(notes\.txt\)/],
+    ['taken', /taken cannot be replaced: .*\.taken\.old, which it would be called meanwhile, holds something else/],
   ]
   for (const [name, message] of cases)
     await t.rejects(buildPyme(sources, join(folder, name), {}, { overwrite: true }), { message }, name)

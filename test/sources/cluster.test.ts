@@ -246,6 +246,26 @@ t.test('a series spread over two servers has the frames and positions that PYME 
   await source.close()
 })
 
+t.test(
+  'an acquisition that takes the name of another one is told from it, also where all sizes are the same',
+  async t => {
+    const root = t.testdir({})
+    const server = await serve(t, root)
+    const write = (start: number): string =>
+      writeSeries(join(root, 'a.pcs'), [0, 1], { 'metadata.json': { ...plainMetadata, StartTime: start } })
+    const stamps = async (): Promise<string[]> => {
+      const { series } = await open('pyme-cluster:///a.pcs', named(server))
+      return [series.fingerprint, ...series.frames.map(({ stamp }) => stamp)]
+    }
+    write(1000)
+    const first = await stamps()
+    t.same(await stamps(), first)
+    write(1001)
+    const second = await stamps()
+    for (const [i, stamp] of second.entries()) t.not(stamp, first[i])
+  },
+)
+
 t.test('an HDF5 spool is read through its server, which tells no sizes', async t => {
   const root = t.testdir({ variants: { 'a1.h5': '' } })
   const folder = join(PLATE, 'well_A1.pcs')
@@ -393,6 +413,17 @@ t.test('what servers claim is not believed where it leads out of the cluster', a
     findSeries('pyme-cluster:///multiwell/well_A2.pcs', named(server)),
     'the same server may send elsewhere',
   )
+  // Python writes what is no UTF-8 in a name as half a character, which no request can hold.
+  server.misbehave(/multiwell\/$/, { kind: 'answer', body: '{"a\\udcff.pcs/":[7,5],"well_A1.pcs/":[7,5]}' })
+  const odd = await findSeries('pyme-cluster:///multiwell', named(server))
+  t.same(
+    odd.locations.map(({ url }) => url),
+    ['pyme-cluster:///multiwell/well_A1.pcs'],
+  )
+  server.misbehave(/well_B1\.pcs\/$/, { kind: 'answer', body: `{"a":[${'{},'.repeat(2 ** 23)}0]}` })
+  await t.rejects(findSeries('pyme-cluster:///multiwell/well_B1.pcs', named(server)), {
+    message: /answered with something that is no listing/,
+  })
   server.misbehave(/well_A2\.pcs\/$/, { kind: 'answer', body: '<html>a page</html>' })
   await t.rejects(findSeries('pyme-cluster:///multiwell/well_A2.pcs', named(server)), {
     message: /answered with something that is no listing/,

@@ -1,8 +1,11 @@
 import { copyFileSync, readdirSync, readFileSync, renameSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { File, ready } from 'h5wasm/node'
+import { type Dataset, File, ready } from 'h5wasm/node'
 import t, { type Test } from 'tap'
+import { Hdf5File } from '../../src/sources/hdf5/hdf5-file.js'
+import type { Hdf5Dataset } from '../../src/sources/hdf5/hdf5-messages.js'
 import { openSpool } from '../../src/sources/hdf5/pyme-spool.js'
+import { openSpoolFile } from '../../src/sources/hdf5/spool-content.js'
 import { findSpoolMoves } from '../../src/sources/hdf5/spool-moves.js'
 import { SpoolWatch } from '../../src/sources/hdf5/spool-watch.js'
 import { openSources } from '../../src/sources/open-source.js'
@@ -161,6 +164,43 @@ t.test('a file that is no series, or does not say where its frames lie, says wha
     const path = await writeSpool(join(folder, `case${i}.h5`), { frames: planes(1, 2), ...what })
     await t.rejects(openSources([path]), { name, message })
   }
+  const announced = await writeSpool(join(folder, 'announced.h5'), { frames: planes(1, 2) })
+  const grown = new File(announced, 'a')
+  const images = grown.get('ImageData') as Dataset
+  images.resize([2 ** 24, ...images.shape!.slice(1)])
+  grown.close()
+  await t.rejects(openSources([announced]), {
+    name: 'LimitExceededError',
+    message: /says that it holds 16777216 frames .*; up to 1048576 of 1 GiB are read\.$/,
+  })
+})
+
+t.test('events without a time place no frame, and are told', async t => {
+  const events = plainEvents(3)
+  events[2]![2] = Number.NaN
+  const source = await openSpool(await writeSpool(join(t.testdir({}), 'a.h5'), { frames: planes(1, 2, 3), events }))
+  t.same(
+    source.series.frames.map(({ stagePosition: { xUm, yUm } }) => [xUm, yUm]),
+    [
+      [0, 0],
+      [0, 20],
+      [20, 40],
+    ],
+  )
+  t.match(source.series.problems, ['Entries of Events that have no time were ignored: 1.'])
+})
+
+t.test('no other file is read as a part of a spool, not even one beside it', async t => {
+  const folder = t.testdir({})
+  const path = unpackFixture(folder, 'h5/layouts.h5')
+  unpackFixture(folder, 'h5/external_raw.bin')
+  const { shape } = (await openSpoolFile(path).describe('/external', 0)) as Hdf5Dataset
+  const slab = { offset: shape!.map(() => 0), count: shape! }
+  await t.resolves(new Hdf5File(path).read('/external', slab))
+  await t.rejects(openSpoolFile(path).read('/external', slab), {
+    name: 'UnsupportedDataError',
+    message: /\/external leads to .*external_raw\.bin, which lies outside of the folders that may be read\.$/,
+  })
 })
 
 t.test('spools are found by name, by glob and by folder; other HDF5 files are left out', async t => {

@@ -1,8 +1,19 @@
 import { createHash } from 'node:crypto'
-import { copyFileSync, readdirSync, readFileSync, renameSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type Dataset, File, ready } from 'h5wasm/node'
 import t, { type Test } from 'tap'
+import { examineFile } from '../../src/sources/hdf5/file-version.js'
 import { Hdf5File } from '../../src/sources/hdf5/hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Group } from '../../src/sources/hdf5/hdf5-messages.js'
 import { Hdf5Pool } from '../../src/sources/hdf5/hdf5-pool.js'
@@ -296,6 +307,42 @@ t.test('a file that was overwritten in place, or by another one, is read as it i
   copyFileSync(other, `${path}.next`)
   renameSync(`${path}.next`, path)
   t.equal(sha256(await readAll(open(path), '/compact')), truth['layouts.h5']['/compact'].sha256_le)
+})
+
+t.test('what was opened while a coarse clock may still hide a change is not kept', async t => {
+  const [path] = unpack(t, 'latest.h5')
+  const before = readFileSync(path)
+  await ready
+  const file = new File(path, 'a')
+  const stack = file.get('stack') as Dataset
+  stack.write_slice([[1, 2]], new Uint16Array(96 * 128).fill(7))
+  file.close()
+  const after = readFileSync(path)
+  t.equal(after.length, before.length)
+  const slab = { offset: [1, 0, 0], count: [1, 96, 128] }
+  // The thread is there by then.
+  await open(path).read('/stack', slab)
+  const time = (Date.now() - 1000) / 1000
+  const write = (bytes: Uint8Array): void => {
+    writeFileSync(path, bytes)
+    utimesSync(path, time, time)
+  }
+  write(before)
+  const { bytes: old } = await open(path).read('/stack', slab)
+  write(after)
+  await setTimeout(1200)
+  const { bytes } = await open(path).read('/stack', slab)
+  t.not(sha256(bytes), sha256(old))
+  t.same(bytes, new Uint8Array(new Uint16Array(96 * 128).fill(7).buffer))
+})
+
+t.test('the time of a file may lie in the future', async t => {
+  const [path] = unpack(t, 'latest.h5')
+  const time = Date.now() / 1000 + 86400
+  utimesSync(path, time, time)
+  const { isSettled } = examineFile(path)
+  await setTimeout(2100)
+  t.same([isSettled, examineFile(path).isSettled], [false, true])
 })
 
 t.test('a file that is written in SWMR mode is followed, each frame from the moment it was flushed', async t => {

@@ -1,3 +1,4 @@
+import { hasFewJsonValues } from '../json-values.js'
 import { hasControlCharacter } from './cluster-url.js'
 
 /** A listing of a million frames has about 30 MB. */
@@ -51,9 +52,10 @@ export function parseGlobAnswer(bytes: Uint8Array): string[] | undefined {
   )
 }
 
-/** Names come from the network, and go into requests and messages. */
+/** Names come from the network, and go into requests and messages. Python lists names that are no UTF-8 with half characters. */
 function isPlainName(name: string): boolean {
-  return name !== '' && name !== '.' && name !== '..' && !/[/\\]/.test(name) && !hasControlCharacter(name)
+  const isSpecial = name === '' || name === '.' || name === '..'
+  return !isSpecial && !/[/\\]|\p{Surrogate}/u.test(name) && !hasControlCharacter(name)
 }
 
 function isCount(value: unknown): value is number {
@@ -61,6 +63,7 @@ function isCount(value: unknown): value is number {
 }
 
 function parseJson(bytes: Uint8Array): unknown {
+  if (!hasFewJsonValues(bytes)) return undefined
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {

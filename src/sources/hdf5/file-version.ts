@@ -1,8 +1,14 @@
 import { statSync } from 'node:fs'
+import { LRUCache } from 'lru-cache'
 import { fromSystemError, UnsupportedDataError } from '../../errors.js'
 
 /** Coarse clocks of file systems give two changes one time: nothing of a file that changed so lately is remembered. */
 const SETTLED_AFTER_MS = 2000
+/** Files whose versions are remembered, in a thread. */
+const MAX_SEEN = 1000
+
+/** By path: since when a file has been as it is, by our own clock. That of its disk may be days ahead. */
+const seen = new LRUCache<string, { readonly stamp: string; readonly at: number }>({ max: MAX_SEEN })
 
 /** One version of a file, as far as it can be told without reading it. */
 export interface FileVersion {
@@ -27,11 +33,13 @@ export function examineFile(path: string): FileVersion {
       throw new UnsupportedDataError(`${path} is ${found} where an HDF5 file is expected.`, { url: path })
     }
     const { dev, ino, size, mtimeMs } = stats
-    return {
-      stamp: `${dev} ${ino} ${size} ${mtimeMs}`,
-      modifiedMs: mtimeMs,
-      isSettled: Date.now() - mtimeMs >= SETTLED_AFTER_MS,
-    }
+    const stamp = `${dev} ${ino} ${size} ${mtimeMs}`
+    const now = performance.now()
+    const known = seen.get(path)
+    if (known?.stamp !== stamp) seen.set(path, { stamp, at: now })
+    const isOld = Date.now() - mtimeMs >= SETTLED_AFTER_MS
+    const isKnown = known?.stamp === stamp && now - known.at >= SETTLED_AFTER_MS
+    return { stamp, modifiedMs: mtimeMs, isSettled: isOld || isKnown }
   } catch (error) {
     throw fromSystemError(error, path)
   }

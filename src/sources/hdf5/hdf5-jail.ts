@@ -75,6 +75,8 @@ export class Hdf5Jail {
   }
 
   #open(path: string, flags: number): number {
+    // Nothing was entered: Node loads h5wasm itself, some versions of it through this function.
+    if (this.#file === '') return openSync(path, flags)
     const real = realPath(path)
     if (real === undefined) throw systemError('ENOENT', path)
     if (isWithin(real, this.#pluginFolder)) return openSync(real, flags)

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Module as h5wasm } from 'h5wasm/node'
 import { CorruptDataError, fromSystemError, SourceUnavailableError } from '../../errors.js'
-import { examineFile } from './file-version.js'
+import { examineFile, type FileVersion } from './file-version.js'
 import type { Hdf5Jail } from './hdf5-jail.js'
 
 const MAX_OPEN_FILES = 4
@@ -14,8 +14,7 @@ const SIGNATURE_PLACES = [0, 512, 1024, 2048, 4096, 8192, 16384]
 export interface OpenFile<T> {
   /** HDF5's handle. */
   readonly id: bigint
-  /** Which file, and which version of it. */
-  readonly stamp: string
+  readonly version: FileVersion
   /** What is known of its datasets, by path. */
   readonly datasets: Map<string, T>
 }
@@ -40,15 +39,15 @@ export class OpenFiles<T> {
    * @throws {SourceUnavailableError} it cannot be read now.
    */
   use(file: string): OpenFile<T> {
-    const { stamp, isSettled } = examineFile(file)
+    const version = examineFile(file)
     const known = this.#files.get(file)
     this.#files.delete(file)
-    if (known && known.stamp === stamp && isSettled) {
+    if (known?.version.isSettled && known.version.stamp === version.stamp) {
       this.#files.set(file, known)
       return known
     }
     if (known) this.#module.close_file(known.id)
-    const opened = { id: this.#open(file), stamp, datasets: new Map() }
+    const opened = { id: this.#open(file), version, datasets: new Map() }
     this.#files.set(file, opened)
     if (this.#files.size > MAX_OPEN_FILES) {
       const [[oldest, handle]] = [...this.#files]

@@ -4,8 +4,7 @@ import type { Plane } from '../../plane.js'
 import type { FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
 import { describeSeries } from '../pyme/describe-series.js'
 import { examineFile } from './file-version.js'
-import { Hdf5File } from './hdf5-file.js'
-import { readSpool, type SpoolContent } from './spool-content.js'
+import { openSpoolFile, readSpool, type SpoolContent } from './spool-content.js'
 import { SpoolReader, type SpoolReaderData } from './spool-reader.js'
 import { stampFrames } from './spool-stamps.js'
 
@@ -27,7 +26,7 @@ const FILE_ENDING = /\.(h5|hdf5|hdf)$/i
 export async function openSpool(path: string): Promise<FrameSource> {
   // Before anything is read: what changes meanwhile then changes the next fingerprint.
   const { stamp } = examineFile(path)
-  const file = new Hdf5File(path)
+  const file = openSpoolFile(path)
   const content = await readSpool(file)
   return assembleSpool(path, stamp, content, await stampFrames(file, content), () => true, true)
 }

@@ -5,7 +5,7 @@ import { describeShape } from '../pyme/frame-shape.js'
 import { type PymeMetadata, readAcquisitionFacts } from '../pyme/metadata.js'
 import { readPzfHeader } from '../pyme/pzf-header.js'
 import { checkSeriesFiles, type FrameKind } from '../pyme/series-files.js'
-import type { Hdf5File } from './hdf5-file.js'
+import { Hdf5File } from './hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Object, Hdf5Type } from './hdf5-messages.js'
 import { nameType } from './hdf5-values.js'
 import { flattenMetadata } from './spool-metadata.js'
@@ -22,10 +22,19 @@ const PZF_INDEX = 'PZFImageIndex'
 /** Deeper than any key of PYME. */
 const METADATA_DEPTH = 16
 const MAX_EVENTS = 2 ** 20
-const MAX_FRAMES = 2 ** 24
+/** As many as a data server may list; a file of a few kilobytes can announce any number. */
+const MAX_FRAMES = 2 ** 20
 const MAX_FRAME_BYTES = 2 ** 30
 /** So many damaged frames at the start do not hide what the others look like. */
 const MAX_UNREADABLE = 8
+
+/**
+ * A spool is whole by itself: no other file is read as a part of it, for one that somebody made could show whatever lies
+ * beside it as pixels.
+ */
+export function openSpoolFile(path: string): Hdf5File {
+  return new Hdf5File(path, { roots: [] })
+}
 
 export type SpoolLayout = 'stack' | 'pzf-rows'
 
@@ -67,7 +76,8 @@ export async function readSpool(file: Hdf5File): Promise<SpoolContent> {
   if (!metadataGroup || (!stack && !rows && !isEmptySpool(top))) throw notASpool(file.path, top)
   const frames = await locateFrames(file, top)
   const { metadata, problems } = flattenMetadata(await file.describe(`/${METADATA}`, METADATA_DEPTH))
-  const events = await readEvents(file, top)
+  const { events, malformed } = await readEvents(file, top)
+  if (malformed > 0) problems.push(`Entries of ${EVENTS} that have no time were ignored: ${malformed}.`)
   const frameCount = frames.numbers.at(-1)! + 1
   const found = findSpoolMoves(events, readAcquisitionFacts(metadata), frameCount, file.path)
   return {
@@ -212,8 +222,12 @@ async function findKind(file: Hdf5File, { numbers, rowOf }: SpoolFrames): Promis
   throw firstFailure
 }
 
-async function readEvents(file: Hdf5File, { [EVENTS]: table }: TopLevel): Promise<AcquisitionEvent[]> {
-  if (table?.kind !== 'dataset') return []
+/** The events in stored order, and how many were left out because they have no time. */
+async function readEvents(
+  file: Hdf5File,
+  { [EVENTS]: table }: TopLevel,
+): Promise<{ events: AcquisitionEvent[]; malformed: number }> {
+  if (table?.kind !== 'dataset') return { events: [], malformed: 0 }
   const count = table.shape?.[0] ?? 0
   if (count > MAX_EVENTS) {
     throw new LimitExceededError(`${file.path} says that it holds ${count} events; up to ${MAX_EVENTS} are read.`, {
@@ -227,11 +241,13 @@ async function readEvents(file: Hdf5File, { [EVENTS]: table }: TopLevel): Promis
       url: file.path,
     })
   }
-  return Array.from({ length: count }, (_, i) => ({
+  const all = Array.from({ length: count }, (_, i) => ({
     name: String(names[i]),
     description: String(descriptions[i]),
     timeS: Number(times[i]),
   }))
+  const events = all.filter(({ timeS }) => Number.isFinite(timeS))
+  return { events, malformed: count - events.length }
 }
 
 /** A stack gets the sizes of its dimensions when it is closed; a data server gets the last metadata then, and events last. */

@@ -1,7 +1,6 @@
 import type { SeriesLocation } from '../series-location.js'
-import { Hdf5File } from './hdf5-file.js'
 import { openSpool } from './pyme-spool.js'
-import { mayBeSpool } from './spool-content.js'
+import { mayBeSpool, openSpoolFile } from './spool-content.js'
 import { SpoolWatch } from './spool-watch.js'
 
 /** Whether a file has the name of an HDF5 file. */
@@ -11,7 +10,7 @@ export function hasHdf5Name(path: string): boolean {
 
 /** Whether a file with such a name may be a series: HDF5 is used for everything. As `mayBeSpool`. */
 export function isSpool(path: string): Promise<boolean> {
-  return mayBeSpool(new Hdf5File(path))
+  return mayBeSpool(openSpoolFile(path))
 }
 
 /** @param identity real path of the file. */

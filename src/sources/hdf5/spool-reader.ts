@@ -5,8 +5,8 @@ import { expectFrameKind } from '../pyme/frame-shape.js'
 import { decodePzf, type PzfPlan, planPzfDecode } from '../pyme/pzf.js'
 import type { FrameKind } from '../pyme/series-files.js'
 import { examineFile, type FileVersion } from './file-version.js'
-import { Hdf5File } from './hdf5-file.js'
-import { findFrames, type SpoolFrames } from './spool-content.js'
+import type { Hdf5File } from './hdf5-file.js'
+import { findFrames, openSpoolFile, type SpoolFrames } from './spool-content.js'
 import { SpoolRows } from './spool-rows.js'
 import { SpoolStack } from './spool-stack.js'
 
@@ -22,11 +22,11 @@ export class SpoolReader implements FrameReader {
   readonly #stack: SpoolStack
   readonly #rows: SpoolRows
   /** Where the frames were in the version of the file that was read last. */
-  #known: { readonly stamp: string; readonly frames: Promise<SpoolFrames> } | undefined
+  #known: { readonly version: FileVersion; readonly frames: Promise<SpoolFrames> } | undefined
 
   constructor(data: SpoolReaderData) {
     this.#data = data
-    this.#file = new Hdf5File(data.path)
+    this.#file = openSpoolFile(data.path)
     this.#stack = new SpoolStack(this.#file, data)
     this.#rows = new SpoolRows(this.#file)
   }
@@ -68,10 +68,10 @@ export class SpoolReader implements FrameReader {
     return { frames, row, version }
   }
 
-  #framesOf({ stamp, isSettled }: FileVersion): Promise<SpoolFrames> {
-    if (this.#known?.stamp === stamp && isSettled) return this.#known.frames
+  #framesOf(version: FileVersion): Promise<SpoolFrames> {
+    if (this.#known?.version.isSettled && this.#known.version.stamp === version.stamp) return this.#known.frames
     const frames = findFrames(this.#file)
-    const known = { stamp, frames }
+    const known = { version, frames }
     this.#known = known
     frames.catch(() => {
       if (this.#known === known) this.#known = undefined

@@ -4,9 +4,9 @@ import { findLastMove } from '../pyme/events.js'
 import { COMPLETE_AFTER_MS, OLD_MS, PLACED_AFTER_MS, TRY_AGAIN_MS, WHOLE_AFTER_MS } from '../pyme/settling.js'
 import type { FollowedSeries } from '../series-location.js'
 import { examineFile } from './file-version.js'
-import { Hdf5File } from './hdf5-file.js'
+import type { Hdf5File } from './hdf5-file.js'
 import { assembleSpool } from './pyme-spool.js'
-import { readSpool, type SpoolContent } from './spool-content.js'
+import { openSpoolFile, readSpool, type SpoolContent } from './spool-content.js'
 import { stampFrames } from './spool-stamps.js'
 
 interface KnownSpool extends SpoolContent {
@@ -42,7 +42,7 @@ export class SpoolWatch implements FollowedSeries {
   constructor(path: string, isFresh: boolean) {
     this.url = path
     this.#isFresh = isFresh
-    this.#file = new Hdf5File(path)
+    this.#file = openSpoolFile(path)
   }
 
   get isEnded(): boolean {

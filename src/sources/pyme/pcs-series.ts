@@ -74,7 +74,10 @@ export async function assembleSeries(
   complete: boolean,
 ): Promise<FrameSource> {
   const problems = checkSeriesFiles(frameNumbers, files.otherNames, files.url)
-  const frameStamps = frameNumbers.map(number => files.frames.get(number)!.stamp)
+  const description = await describe()
+  // Sizes alone do not tell an acquisition from the one that took its name: its start does.
+  const start = Number.isFinite(files.newestMs) ? '' : ` ${description.metadata.StartTime}`
+  const frameStamps = frameNumbers.map(number => files.frames.get(number)!.stamp + start)
   const fingerprint = fingerprintOf([
     ...DESCRIBING_FILES.flatMap(name => {
       const version = files.described.get(name)
@@ -82,7 +85,6 @@ export async function assembleSeries(
     }),
     ...frameNumbers.map((number, i) => `${frameFileName(number)} ${frameStamps[i]}`),
   ])
-  const description = await describe()
   const { frameShape, problems: frameProblems } = await findFrameShape(files, frameNumbers)
   const series = describeSeries({
     name: files.name,
