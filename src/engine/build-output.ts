@@ -7,7 +7,7 @@ import type { PlacementRow } from '../pyramid/placement-table.js'
 import { type PyramidRecord, ROOT_FILE } from '../pyramid/pyramid-record.js'
 import { readPlacement, readRecord } from '../pyramid/pyramid-store.js'
 import { isLockFile, lockFolder, refuseLocked } from './build-lock.js'
-import { healSwap, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
+import { healOutput, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
 
 /** What a build that was killed before its first file had its name leaves behind. */
 const ROOT_REST = 'zarr.json.tmp'
@@ -58,9 +58,7 @@ export async function prepareOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | BuildOutput> {
-  await healSwap(await realpath(path).catch(() => resolve(path)), examineReplaced).catch(error => {
-    throw fromSystemError(error, path)
-  })
+  await healOutput(path, examineReplaced)
   const entries = await listOutput(path)
   if (entries === undefined || entries.every(name => isLockFile(name) || name === ROOT_REST)) {
     await makeFolder(path)

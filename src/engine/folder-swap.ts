@@ -1,6 +1,6 @@
-import { readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { UnsupportedDataError } from '../errors.js'
+import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { fromSystemError, UnsupportedDataError } from '../errors.js'
 
 /** A folder that was replaced, and what in it is the user's. */
 export interface ReplacedFolder {
@@ -33,11 +33,24 @@ export async function swapFolder(directory: string, target: string, examine: Exa
 }
 
 /**
+ * Finish what an earlier build left of a swap, before anything is said of an output folder.
+ *
+ * @param path as the user typed it; may be a link, or not there.
+ * @throws {SourceUnavailableError} the disk does not let it be finished.
+ */
+export async function healOutput(path: string, examine: ExamineReplaced): Promise<void> {
+  const target = await realpath(path).catch(() => resolve(path))
+  await healSwap(target, examine).catch(error => {
+    throw fromSystemError(error, path)
+  })
+}
+
+/**
  * Finish what was under way when a folder took the place of another: the old one comes back where nothing took its
  * name; else what the user keeps in the old folder moves to the new one, and the rest of it goes. A folder of that name
  * that is not ours is left alone.
  */
-export async function healSwap(target: string, examine: ExamineReplaced): Promise<void> {
+async function healSwap(target: string, examine: ExamineReplaced): Promise<void> {
   const old = siblingOf(target, OLD)
   const names = await readdir(old).catch(() => undefined)
   const replaced = names && (await examine(old))

@@ -113,28 +113,27 @@ export class FrameCache {
   async #read(frames: readonly TaskFrame[], slots: readonly Slot[]): Promise<(Plane | TilestageError)[]> {
     const results = new Array<Plane | TilestageError>(frames.length)
     const plans = new Map<number, PzfPlan>()
-    /** What becomes of a frame, or why nothing does. */
-    const settle = async (i: number, work: () => Plane | Promise<Plane>): Promise<void> => {
+    /** A frame that cannot be had is no reason to stop. */
+    const attempt = async (i: number, work: () => Promise<void>): Promise<void> => {
       try {
-        results[i] = this.#put(await work(), slots[i])
+        await work()
       } catch (error) {
         if (!(error instanceof TilestageError)) throw error
         results[i] = error
       }
     }
-    const read = async (i: number, { series, index }: TaskFrame): Promise<void> => {
-      try {
-        const reader = await this.#reader(series)
-        const plan = await reader.readPzf?.(index, this.#files[i])
-        if (plan) plans.set(i, plan)
-        else await settle(i, () => reader.readFrame(index, { into: slots[i].bytes }))
-      } catch (error) {
-        if (!(error instanceof TilestageError)) throw error
-        results[i] = error
-      }
+    const readWhole = async (i: number): Promise<void> => {
+      const reader = await this.#reader(frames[i].series)
+      results[i] = this.#put(await reader.readFrame(frames[i].index, { into: slots[i].bytes }), slots[i])
+    }
+    const read = async (i: number): Promise<void> => {
+      const reader = await this.#reader(frames[i].series)
+      const plan = await reader.readPzf?.(frames[i].index, this.#files[i])
+      if (plan) plans.set(i, plan)
+      else await readWhole(i)
     }
     // All of them come to rest before the files' room is used again.
-    const outcomes = await Promise.allSettled(frames.map((frame, i) => read(i, frame)))
+    const outcomes = await Promise.allSettled(frames.map((_, i) => attempt(i, () => read(i))))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     const streams = [...plans].flatMap(([i, plan]) =>
       plan.streams.map(({ input, start, length }) => ({
@@ -149,11 +148,9 @@ export class FrameCache {
     )
     const damaged = new Set(streams.filter((_, k) => !decoded[k]).map(({ i }) => i))
     for (const [i, plan] of plans) {
-      const { series, index } = frames[i]
       // Read again by the slower way, which says what is wrong.
-      if (damaged.has(i))
-        await settle(i, async () => (await this.#reader(series)).readFrame(index, { into: slots[i].bytes }))
-      else await settle(i, () => this.#finishPzf(plan, slots[i]))
+      if (damaged.has(i)) await attempt(i, () => readWhole(i))
+      else results[i] = this.#put(this.#finishPzf(plan, slots[i]), slots[i])
     }
     return results
   }

@@ -1,5 +1,5 @@
 import { readdir, realpath, rm, rmdir } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { basename, join } from 'node:path'
 import { fromSystemError, NotFoundError, systemCode } from '../errors.js'
 import { writeFileAtomically } from '../pyramid/atomic-file.js'
 import { makeFolder } from '../pyramid/make-folder.js'
@@ -8,7 +8,7 @@ import { parseJson, readRecord } from '../pyramid/pyramid-store.js'
 import { readFileBytes } from '../sources/read-file.js'
 import { isLockFile, lockFolder, refuseLocked } from './build-lock.js'
 import { holdsAnother, holdsSomethingElse, listOutput, type WantedPyramid } from './build-output.js'
-import { healSwap, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
+import { healOutput, type ReplacedFolder, refuseUnswappable, siblingOf, swapFolder } from './folder-swap.js'
 
 /** Beside PYME's own files: what the tiles were made of, and that the folder is ours. PYME leaves it alone. */
 const RECORD_FILE = 'tilestage.json'
@@ -46,9 +46,7 @@ export async function preparePymeOutput(
   wanted: WantedPyramid,
   overwrite: boolean,
 ): Promise<PyramidRecord | PymeOutput> {
-  await healSwap(await realpath(path).catch(() => resolve(path)), examineReplaced).catch(error => {
-    throw fromSystemError(error, path)
-  })
+  await healOutput(path, examineReplaced)
   const entries = await listOutput(path)
   const isEmpty = entries?.every(isLockFile) ?? true
   if (entries && !isEmpty) {

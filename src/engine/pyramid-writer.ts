@@ -1,6 +1,7 @@
 import { rmSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
+import { naturalOrder } from '../natural-order.js'
 import { type Rect, unite } from '../plane.js'
 import { writeFileAtomically } from '../pyramid/atomic-file.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
@@ -210,9 +211,8 @@ function wellsOf(frames: Placement['frames'], skipped: ReadonlyMap<number, strin
     const known = wells.get(well)
     wells.set(well, { frames: (known?.frames ?? 0) + 1, rect: unite(known?.rect, rect) })
   })
-  const { compare } = new Intl.Collator('en', { numeric: true })
   return [...wells]
-    .sort(([a], [b]) => compare(a, b))
+    .sort(([a], [b]) => naturalOrder(a, b))
     .map(([name, well]) => ({ name, frames: well.frames, ...well.rect }))
 }
 

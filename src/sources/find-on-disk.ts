@@ -4,6 +4,7 @@ import { homedir } from 'node:os'
 import { join, posix, resolve, sep } from 'node:path'
 import { glob } from 'tinyglobby'
 import { fromSystemError, NotFoundError, systemCode, UnsupportedDataError } from '../errors.js'
+import { naturalOrder } from '../natural-order.js'
 import { hasHdf5Name, isSpool, locateSpool } from './hdf5/spool-location.js'
 import { mapConcurrently } from './map-concurrently.js'
 import { MAX_METADATA_BYTES, parseMetadata } from './pyme/metadata.js'
@@ -19,8 +20,6 @@ const CONCURRENT_FOLDERS = 4
 
 const GLOB_CHARACTERS = /[*?[\]{}()!]/
 const PCS_NAME = /\.pcs[/\\]*$/i
-
-const naturalOrder = new Intl.Collator('en', { numeric: true })
 
 /** Whether a path is a folder or a file that we read as a series: by its name, or by what it holds. */
 export async function isSeries(path: string): Promise<boolean> {
@@ -51,7 +50,7 @@ export async function findOnDisk(typed: string): Promise<FoundSeries> {
   const isPlace = (await isFolder(pattern)) && !names.includes('zarr.json') && !names.includes(METADATA)
   const series: string[] = []
   const others: string[] = []
-  for (const name of isPlace ? names.filter(hasSeriesName).sort(naturalOrder.compare) : []) {
+  for (const name of isPlace ? names.filter(hasSeriesName).sort(naturalOrder) : []) {
     const path = join(pattern, name)
     if (PCS_NAME.test(name) || (await isSeries(path))) series.push(path)
     else others.push(path)
@@ -104,7 +103,7 @@ async function matchSeries(pattern: string): Promise<FoundSeries> {
   if (!GLOB_CHARACTERS.test(rest)) {
     throw new NotFoundError(`${pattern} does not exist; ${await describeContent(folder)}.`, { url: pattern })
   }
-  const matches = (await matchPlaces(rest, folder)).sort(naturalOrder.compare)
+  const matches = (await matchPlaces(rest, folder)).sort(naturalOrder)
   const verdicts = await mapConcurrently(matches, CONCURRENT_FOLDERS, isSeries)
   const paths = matches.filter((_, i) => verdicts[i])
   const others = matches.filter((_, i) => !verdicts[i])
@@ -222,7 +221,7 @@ async function isPymePyramid(path: string): Promise<boolean> {
 
 async function describeContent(folder: string): Promise<string> {
   const names = (await listFolder(folder)) ?? []
-  const series = names.filter(hasSeriesName).sort(naturalOrder.compare)
+  const series = names.filter(hasSeriesName).sort(naturalOrder)
   const found =
     series.length === 0
       ? 'none of which is a .pcs series or an HDF5 file'

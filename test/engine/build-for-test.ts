@@ -4,14 +4,14 @@ import { type BuildReport, type BuildRequest, buildPyramid } from '../../src/eng
 import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 
-/** A build with the usual settings, but for what a test is about. */
-export function build(
+/** What is asked of a build with the usual settings, but for what a test is about. */
+export function requestOf(
   sources: readonly FrameSource[],
   output: string,
   settings: Partial<BuildSettings> = {},
   request: Partial<BuildRequest> = {},
-): Promise<BuildReport> {
-  return buildPyramid({
+): BuildRequest {
+  return {
     sources,
     output,
     settings: { ...DEFAULT_SETTINGS, ...settings },
@@ -19,7 +19,11 @@ export function build(
     strict: false,
     software: 'tilestage test',
     ...request,
-  })
+  }
+}
+
+export function build(...wanted: Parameters<typeof requestOf>): Promise<BuildReport> {
+  return buildPyramid(requestOf(...wanted))
 }
 
 /** Paths below a pyramid's folder of the files that the same series and settings always give the same bytes. */

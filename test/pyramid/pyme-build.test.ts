@@ -17,14 +17,14 @@ import { lockFolder } from '../../src/engine/build-lock.js'
 import { buildPymePyramid } from '../../src/engine/build-pyme-pyramid.js'
 import type { BuildReport, BuildRequest } from '../../src/engine/build-pyramid.js'
 import { writePymePyramid } from '../../src/engine/write-pyme-pyramid.js'
-import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
+import type { BuildSettings } from '../../src/pyramid/build-settings.js'
 import type { TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import { presentTiles } from '../../src/pyramid/present-tiles.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openPcsSeries } from '../../src/sources/pyme/pcs-series.js'
-import { build } from '../engine/build-for-test.js'
+import { build, requestOf } from '../engine/build-for-test.js'
 import { shell, tilestage } from '../run-cli.js'
 import { PAGE_FILES, startTestApp } from '../server/test-app.js'
 import { plainMetadata, writeSeries } from '../sources/write-series.js'
@@ -38,22 +38,8 @@ const TRUTH: { metadata: Record<string, unknown>; tiles: Record<string, string> 
   readFileSync(new URL('../fixtures/pyme/concat_A1_A2_B1_t256.json', import.meta.url), 'utf8'),
 )
 
-function buildPyme(
-  sources: readonly FrameSource[],
-  output: string,
-  settings: Partial<BuildSettings> = {},
-  request: Partial<BuildRequest> = {},
-): Promise<BuildReport> {
-  return buildPymePyramid({
-    sources,
-    output,
-    settings: { ...DEFAULT_SETTINGS, ...settings },
-    overwrite: false,
-    strict: false,
-    software: 'tilestage test',
-    ...request,
-  })
-}
+const buildPyme = (...wanted: Parameters<typeof requestOf>): Promise<BuildReport> =>
+  buildPymePyramid(requestOf(...wanted))
 
 const openWells = (...wells: string[]): Promise<FrameSource[]> =>
   Promise.all(wells.map(well => openPcsSeries(join(PLATE, `well_${well}.pcs`))))

@@ -1,7 +1,8 @@
 import type { Plane } from '../../plane.js'
 import type { FrameReader } from '../frame-source.js'
-import { expectFrameKind, maxFrameBytes } from '../pyme/frame-shape.js'
-import { decodePzf, type PzfPlan, planPzfDecode } from '../pyme/pzf.js'
+import { decodeFrame, planFrame } from '../pyme/decode-frame.js'
+import { maxFrameBytes } from '../pyme/frame-shape.js'
+import type { PzfPlan } from '../pyme/pzf.js'
 import { type FrameKind, frameFileName } from '../pyme/series-files.js'
 import { ClusterDirectory } from './cluster-directory.js'
 import type { ClusterPath } from './cluster-url.js'
@@ -39,19 +40,16 @@ export class ClusterReader implements FrameReader {
 
   async readFrame(index: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
     signal?.throwIfAborted()
-    const plane = await this.#getFrame(index, { maxBytes: this.#maxBytes, signal }, (bytes, url) => {
-      const { width, height, sampleType, samples } = decodePzf(bytes, url, header =>
-        expectFrameKind(header, this.#kind, index, url),
-      )
-      return { width, height, sampleType, samples }
-    })
+    const plane = await this.#getFrame(index, { maxBytes: this.#maxBytes, signal }, (bytes, url) =>
+      decodeFrame(bytes, url, this.#kind, index),
+    )
     if (!plane) throw new TypeError('a frame that is not read into given memory is always read')
     return plane
   }
 
   readPzf(index: number, into: Uint8Array): Promise<PzfPlan | undefined> {
     return this.#getFrame(index, { maxBytes: this.#maxBytes, into }, (bytes, url) =>
-      planPzfDecode(bytes, url, header => expectFrameKind(header, this.#kind, index, url)),
+      planFrame(bytes, url, this.#kind, index),
     )
   }
 

@@ -40,6 +40,11 @@ export function clusterUrl({ filter, path }: ClusterPath): string {
   return `pyme-cluster://${filter}/${path}`
 }
 
+/** A name in a directory; the path of the root is empty. */
+export function joinPath(directory: string, name: string): string {
+  return directory === '' ? name : `${directory}/${name}`
+}
+
 /** Whether a path is an HDF5 spool, which data servers show as a directory of frames and JSON files. */
 export function isSpool(path: string): boolean {
   return /\.h5$/i.test(path)

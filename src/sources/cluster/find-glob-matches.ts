@@ -1,6 +1,6 @@
 import { SourceUnavailableError } from '../../errors.js'
 import { mapConcurrently } from '../map-concurrently.js'
-import { type ClusterPath, clusterUrl } from './cluster-url.js'
+import { type ClusterPath, clusterUrl, joinPath } from './cluster-url.js'
 import type { DataServer } from './data-server.js'
 import type { DataServers } from './data-servers.js'
 import { isGlob, matchSegment } from './glob-pattern.js'
@@ -100,8 +100,4 @@ async function listIfThere(
     if (error instanceof ServerFailure && error.kind === 'absent') return new Map()
     throw error
   }
-}
-
-function joinPath(path: string, name: string): string {
-  return path === '' ? name : `${path}/${name}`
 }

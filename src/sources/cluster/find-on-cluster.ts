@@ -1,4 +1,5 @@
 import { NotFoundError, UnsupportedDataError } from '../../errors.js'
+import { naturalOrder } from '../../natural-order.js'
 import { mapConcurrently } from '../map-concurrently.js'
 import { openSeriesFiles } from '../pyme/pcs-series.js'
 import { PcsWatch } from '../pyme/pcs-watch.js'
@@ -7,7 +8,7 @@ import type { FoundSeries, SeriesLocation } from '../series-location.js'
 import { ClusterDirectory } from './cluster-directory.js'
 import { ClusterFolder } from './cluster-folder.js'
 import { ClusterPlace } from './cluster-place.js'
-import { type ClusterPath, clusterUrl, isSpool, parseClusterUrl } from './cluster-url.js'
+import { type ClusterPath, clusterUrl, isSpool, joinPath, parseClusterUrl } from './cluster-url.js'
 import { nameServers } from './data-server.js'
 import { DataServers } from './data-servers.js'
 import { findGlobMatches } from './find-glob-matches.js'
@@ -18,8 +19,6 @@ import { PATIENCE } from './patience.js'
 import { type ServerFailure, warnOfFailures } from './server-failure.js'
 
 const CONCURRENT_DIRECTORIES = 4
-
-const naturalOrder = new Intl.Collator('en', { numeric: true })
 
 /**
  * Find series by a cluster URL: of one series, of the directory that they lie in, or a glob.
@@ -92,7 +91,7 @@ class ClusterSearch {
   async #findMatches(place: ClusterPath): Promise<Matches> {
     const { paths, failures } = await findGlobMatches(this.#servers, place)
     const isSeries = await this.#judge(place, paths)
-    const sorted = paths.sort(naturalOrder.compare)
+    const sorted = paths.sort(naturalOrder)
     return { series: sorted.filter(isSeries), others: sorted.filter(path => !isSeries(path)), failures }
   }
 
@@ -175,7 +174,7 @@ function isNamedAsSeries(path: string): boolean {
 /** The paths of series in a directory, in natural order. */
 function seriesWithin(path: string, entries: ReadonlyMap<string, Entry>): string[] {
   const names = [...entries].filter(([name, { isFolder }]) => isSpool(name) || (isFolder && /\.pcs$/i.test(name)))
-  return names.map(([name]) => (path === '' ? name : `${path}/${name}`)).sort(naturalOrder.compare)
+  return names.map(([name]) => joinPath(path, name)).sort(naturalOrder)
 }
 
 /** Of a glob, the directories before its first pattern. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
-import type { Plane } from '../../plane.js'
-import type { FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
+import type { FrameSource } from '../frame-source.js'
 import { describeSeries } from '../pyme/describe-series.js'
+import { PymeSource } from '../pyme/pyme-source.js'
 import { examineFile } from './file-version.js'
 import { openSpoolFile, readSpool, type SpoolContent } from './spool-content.js'
 import { SpoolReader, type SpoolReaderData } from './spool-reader.js'
@@ -13,7 +13,8 @@ const READER_MODULE = new URL('../../../dist/sources/hdf5/spool-reader.js', impo
 /** A thread with h5wasm, its heap and the frames kept in it, as measured. */
 const THREAD_BYTES = 80 * 2 ** 20
 
-const FILE_ENDING = /\.(h5|hdf5|hdf)$/i
+/** Of the names of HDF5 files. */
+export const HDF5_ENDING = /\.(h5|hdf5|hdf)$/i
 
 /**
  * Open an HDF5 file that PYME, or one of its data servers, wrote an acquisition to.
@@ -50,7 +51,7 @@ export function assembleSpool(
   const { frames, kind, metadata, moves, problems } = content
   const listed = [...frames.numbers.keys()].filter(isListed)
   const series = describeSeries({
-    ...{ name: basename(path).replace(FILE_ENDING, ''), url: path, metadata, moves, problems, complete },
+    ...{ name: basename(path).replace(HDF5_ENDING, ''), url: path, metadata, moves, problems, complete },
     frameNumbers: listed.map(place => frames.numbers[place]!),
     frameStamps: listed.map(place => stamps[place]!),
     frameShape: { ...kind.frameSize, sampleType: kind.sampleType },
@@ -59,31 +60,10 @@ export function assembleSpool(
       .digest('hex')
       .slice(0, 16),
   })
-  return new PymeSpool(path, series)
-}
-
-class PymeSpool implements FrameSource {
-  readonly format = 'PYME HDF5 series'
-  readonly reader: FrameReaderDescription
-  readonly #frames: SpoolReader
-  readonly #frameNumbers: ReadonlySet<number>
-
-  constructor(
-    readonly url: string,
-    readonly series: FrameSeries,
-  ) {
-    const { frameSize, sampleType } = series
-    const data: SpoolReaderData = { path: url, frameSize, sampleType }
-    this.reader = { module: READER_MODULE, data, heldBytes: THREAD_BYTES }
-    this.#frames = new SpoolReader(data)
-    this.#frameNumbers = new Set(series.frames.map(frame => frame.index))
-  }
-
-  async readFrame(index: number, options: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
-    if (!this.#frameNumbers.has(index)) throw new RangeError(`${this.url} has no frame ${index}`)
-    return await this.#frames.readFrame(index, options)
-  }
-
-  /** The threads that read HDF5 files are shared, and end when they have nothing to do. */
-  async close(): Promise<void> {}
+  const { frameSize, sampleType } = series
+  const data: SpoolReaderData = { path, frameSize, sampleType }
+  return new PymeSource(path, 'PYME HDF5 series', series, {
+    reader: new SpoolReader(data),
+    description: { module: READER_MODULE, data, heldBytes: THREAD_BYTES },
+  })
 }

@@ -1,11 +1,11 @@
 import type { SeriesLocation } from '../series-location.js'
-import { openSpool } from './pyme-spool.js'
+import { HDF5_ENDING, openSpool } from './pyme-spool.js'
 import { mayBeSpool, openSpoolFile } from './spool-content.js'
 import { SpoolWatch } from './spool-watch.js'
 
 /** Whether a file has the name of an HDF5 file. */
 export function hasHdf5Name(path: string): boolean {
-  return /\.(h5|hdf5|hdf)$/i.test(path)
+  return HDF5_ENDING.test(path)
 }
 
 /** Whether a file with such a name may be a series: HDF5 is used for everything. As `mayBeSpool`. */

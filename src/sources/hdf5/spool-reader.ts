@@ -1,8 +1,8 @@
 import { NotFoundError } from '../../errors.js'
 import type { Plane } from '../../plane.js'
 import type { FrameReader } from '../frame-source.js'
-import { expectFrameKind } from '../pyme/frame-shape.js'
-import { decodePzf, type PzfPlan, planPzfDecode } from '../pyme/pzf.js'
+import { decodeFrame, planFrame } from '../pyme/decode-frame.js'
+import type { PzfPlan } from '../pyme/pzf.js'
 import type { FrameKind } from '../pyme/series-files.js'
 import { examineFile, type FileVersion } from './file-version.js'
 import type { Hdf5File } from './hdf5-file.js'
@@ -45,17 +45,14 @@ export class SpoolReader implements FrameReader {
     if (bytes.length > into.length) return undefined
     into.set(bytes)
     const url = frameUrl(this.#file, index)
-    return planPzfDecode(into.subarray(0, bytes.length), url, header => expectFrameKind(header, this.#data, index, url))
+    return planFrame(into.subarray(0, bytes.length), url, this.#data, index)
   }
 
   async #read(index: number, into: Uint8Array | undefined): Promise<Plane> {
     const { frames, row, version } = await this.#find(index)
     if (frames.layout === 'stack') return await this.#stack.readFrame(frames, row, version, into)
     const url = frameUrl(this.#file, index)
-    const { width, height, sampleType, samples } = decodePzf(await this.#rows.read(row), url, header =>
-      expectFrameKind(header, this.#data, index, url),
-    )
-    return { width, height, sampleType, samples }
+    return decodeFrame(await this.#rows.read(row), url, this.#data, index)
   }
 
   async #find(index: number): Promise<Place> {

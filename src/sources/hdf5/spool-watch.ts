@@ -1,8 +1,6 @@
-import { SourceUnavailableError, TilestageError } from '../../errors.js'
 import type { FrameSource } from '../frame-source.js'
 import { findLastMove } from '../pyme/events.js'
-import { COMPLETE_AFTER_MS, OLD_MS, PLACED_AFTER_MS, TRY_AGAIN_MS, WHOLE_AFTER_MS } from '../pyme/settling.js'
-import type { FollowedSeries } from '../series-location.js'
+import { isOld, SettlingSeries } from '../pyme/settling-series.js'
 import { examineFile } from './file-version.js'
 import type { Hdf5File } from './hdf5-file.js'
 import { assembleSpool } from './pyme-spool.js'
@@ -22,10 +20,8 @@ interface KnownSpool extends SpoolContent {
  * once its place is known, as in a series folder. A file that is being written is read anew from its beginning at each
  * change: HDF5 keeps an open file as it found it. All times are of a monotonic clock.
  */
-export class SpoolWatch implements FollowedSeries {
+export class SpoolWatch extends SettlingSeries {
   readonly url: string
-  source: FrameSource | undefined
-  error: TilestageError | undefined
   readonly #file: Hdf5File
   #known: KnownSpool | undefined
   /** When each frame was first seen, by number. */
@@ -34,60 +30,42 @@ export class SpoolWatch implements FollowedSeries {
   #changedAt = Number.NEGATIVE_INFINITY
   /** Time of change of the file, Unix ms. */
   #modifiedMs = Number.POSITIVE_INFINITY
-  #isFresh: boolean
-  /** When the source is to be made again although nothing was written. */
-  #dueAt = Number.NEGATIVE_INFINITY
 
   /** @param isFresh as for `SeriesLocation.follow`. */
   constructor(path: string, isFresh: boolean) {
+    super(isFresh)
     this.url = path
-    this.#isFresh = isFresh
     this.#file = openSpoolFile(path)
   }
 
   get isEnded(): boolean {
-    return this.#isOld || (this.#known?.isClosed ?? false)
+    return isOld(this.#modifiedMs) || (this.#known?.isClosed ?? false)
   }
 
-  async look(now: number, _older: number): Promise<boolean> {
-    const { source, error } = this
-    try {
-      const { stamp, modifiedMs } = examineFile(this.url)
-      const changed = stamp !== this.#stamp
-      if (changed) {
-        this.#changedAt = now
-        this.#modifiedMs = modifiedMs
-        this.#stamp = stamp
-      }
-      if (changed || now >= this.#dueAt) await this.#update(now)
-    } catch (failure) {
-      if (!(failure instanceof TilestageError)) throw failure
-      this.error = failure
-      this.#dueBy(now + TRY_AGAIN_MS)
-    }
-    this.#isFresh = true
-    return this.source !== source || this.error?.message !== error?.message
+  protected async lookForChanges(now: number): Promise<boolean> {
+    const { stamp, modifiedMs } = examineFile(this.url)
+    if (stamp === this.#stamp) return false
+    this.#changedAt = now
+    this.#modifiedMs = modifiedMs
+    this.#stamp = stamp
+    return true
   }
 
-  /** Nothing is held open between looks. */
-  async close(): Promise<void> {}
-
-  async #update(now: number): Promise<void> {
-    this.#dueAt = Number.POSITIVE_INFINITY
+  protected async makeSource(now: number): Promise<FrameSource> {
     const cached = this.#known?.stamp === this.#stamp ? this.#known : undefined
     let known = cached ?? (await this.#read(now))
-    const complete = this.#isComplete(known, now)
+    const complete = this.isSettled(now, this.#changedAt, this.#modifiedMs, known.isClosed)
     // The last word must not miss a change that a coarse clock hid.
     if (complete && cached) known = await this.#read(now)
     const lastMove = findLastMove(known.moves)
     const { numbers } = known.frames
-    const isListed = (place: number): boolean =>
-      complete || this.#isPlaceable(numbers[place]!, numbers.at(-1)!, lastMove, now)
-    if (!numbers.some((_, place) => isListed(place))) throw this.#nothingYet()
-    const source = assembleSpool(this.url, known.stamp, known, known.stamps, isListed, complete)
-    const before = this.source?.series
-    if (before?.fingerprint !== source.series.fingerprint || before.complete !== complete) this.source = source
-    this.error = undefined
+    const isListed = (place: number): boolean => {
+      const number = numbers[place]!
+      const seenAt = this.#seenAt.get(number) ?? now
+      return complete || this.isPlaceable({ number, seenAt }, numbers.at(-1)!, lastMove, now)
+    }
+    if (!numbers.some((_, place) => isListed(place))) throw this.nothingYet()
+    return assembleSpool(this.url, known.stamp, known, known.stamps, isListed, complete)
   }
 
   async #read(now: number): Promise<KnownSpool> {
@@ -100,36 +78,5 @@ export class SpoolWatch implements FollowedSeries {
     for (const number of this.#seenAt.keys()) if (!numbers.has(number)) this.#seenAt.delete(number)
     for (const number of numbers) if (!this.#seenAt.has(number)) this.#seenAt.set(number, now)
     return known
-  }
-
-  #nothingYet(): SourceUnavailableError {
-    return new SourceUnavailableError(`${this.url} has no frame yet that is whole and has a known place.`, {
-      url: this.url,
-    })
-  }
-
-  #isComplete({ isClosed }: SpoolContent, now: number): boolean {
-    const quietMs = now - this.#changedAt
-    if (quietMs >= COMPLETE_AFTER_MS || (this.#isOld && !this.#isFresh)) return true
-    if (isClosed && (!this.#isFresh || quietMs >= WHOLE_AFTER_MS)) return true
-    this.#dueBy(this.#changedAt + (isClosed ? WHOLE_AFTER_MS : COMPLETE_AFTER_MS))
-    return false
-  }
-
-  /** Whether it was written long ago. A wrong clock makes it wait, or settle, too early. */
-  get #isOld(): boolean {
-    return this.#modifiedMs < Date.now() - OLD_MS
-  }
-
-  #isPlaceable(number: number, newest: number, lastMove: number, now: number): boolean {
-    const seenAt = this.#seenAt.get(number) ?? now
-    const waitMs = Math.max(number === newest ? WHOLE_AFTER_MS : 0, number > lastMove ? PLACED_AFTER_MS : 0)
-    if (now - seenAt >= waitMs) return true
-    this.#dueBy(seenAt + waitMs)
-    return false
-  }
-
-  #dueBy(time: number): void {
-    this.#dueAt = Math.min(this.#dueAt, time)
   }
 }

@@ -2,8 +2,9 @@ import { join } from 'node:path'
 import type { Plane } from '../../plane.js'
 import type { FrameReader } from '../frame-source.js'
 import { readFileBytes, readFileInto } from '../read-file.js'
-import { expectFrameKind, maxFrameBytes } from './frame-shape.js'
-import { decodePzf, type PzfPlan, planPzfDecode } from './pzf.js'
+import { decodeFrame, planFrame } from './decode-frame.js'
+import { maxFrameBytes } from './frame-shape.js'
+import type { PzfPlan } from './pzf.js'
 import { type FrameKind, frameFileName } from './series-files.js'
 
 /** What it takes to read the frames of a series folder: the folder, and what they have in common. */
@@ -22,17 +23,14 @@ export class PcsReader implements FrameReader {
   async readFrame(index: number, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
     const path = this.#pathOf(index)
     const bytes = await readFileBytes(path, { maxBytes: maxFrameBytes(this.#data), signal })
-    const { width, height, sampleType, samples } = decodePzf(bytes, path, header =>
-      expectFrameKind(header, this.#data, index, path),
-    )
-    return { width, height, sampleType, samples }
+    return decodeFrame(bytes, path, this.#data, index)
   }
 
   readPzf(index: number, into: Uint8Array): PzfPlan | undefined {
     const path = this.#pathOf(index)
     const length = readFileInto(path, into)
     if (length === undefined) return undefined
-    return planPzfDecode(into.subarray(0, length), path, header => expectFrameKind(header, this.#data, index, path))
+    return planFrame(into.subarray(0, length), path, this.#data, index)
   }
 
   #pathOf(index: number): string {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { NotFoundError, SourceUnavailableError } from '../../errors.js'
-import type { Plane } from '../../plane.js'
-import type { FrameReader, FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
+import type { FrameSource } from '../frame-source.js'
 import { describeSeries } from './describe-series.js'
 import { findStageMoves, parseEvents, type StageMoves } from './events.js'
 import { describeShape, type FrameShape, readFrameShape } from './frame-shape.js'
 import { MAX_METADATA_BYTES, type PymeMetadata, parseMetadata, readAcquisitionFacts } from './metadata.js'
 import { PcsFolder } from './pcs-folder.js'
+import { PymeSource } from './pyme-source.js'
 import {
   checkSeriesFiles,
   DESCRIBING_FILES,
@@ -98,34 +98,7 @@ export async function assembleSeries(
     problems: [...files.problems, ...problems, ...description.problems, ...frameProblems],
     fingerprint,
   })
-  return new PcsSeries(files, series)
-}
-
-class PcsSeries implements FrameSource {
-  readonly format = 'PYME series'
-  readonly url: string
-  readonly reader: FrameReaderDescription
-  readonly #frames: FrameReader
-  readonly #frameNumbers: ReadonlySet<number>
-
-  constructor(
-    files: SeriesFiles,
-    readonly series: FrameSeries,
-  ) {
-    this.url = files.url
-    const { reader, description } = files.openReader(series)
-    this.reader = description
-    this.#frames = reader
-    this.#frameNumbers = new Set(series.frames.map(frame => frame.index))
-  }
-
-  async readFrame(index: number, options: { readonly signal?: AbortSignal } = {}): Promise<Plane> {
-    if (!this.#frameNumbers.has(index)) throw new RangeError(`${this.url} has no frame ${index}`)
-    return await this.#frames.readFrame(index, options)
-  }
-
-  /** Nothing is held open between frames. */
-  async close(): Promise<void> {}
+  return new PymeSource(files.url, 'PYME series', series, files.openReader(series))
 }
 
 /**

@@ -1,10 +1,8 @@
-import { SourceUnavailableError, TilestageError } from '../../errors.js'
 import type { FrameSource } from '../frame-source.js'
-import type { FollowedSeries } from '../series-location.js'
 import { findLastMove } from './events.js'
 import { assembleSeries, type PcsDescription, readDescription } from './pcs-series.js'
 import { DESCRIBING_FILES, EVENTS, FINAL_METADATA, type SeriesFiles } from './series-files.js'
-import { COMPLETE_AFTER_MS, OLD_MS, PLACED_AFTER_MS, TRY_AGAIN_MS, WHOLE_AFTER_MS } from './settling.js'
+import { SettlingSeries } from './settling-series.js'
 
 interface KnownDescription extends PcsDescription {
   /** Stamps of the files that it was read from. */
@@ -19,20 +17,14 @@ interface KnownDescription extends PcsDescription {
  * `events.json` is there, and either `final_metadata.json` too or everything quiet. Until then a frame is listed once
  * its file is whole and its place known. All times are of a monotonic clock.
  */
-export class PcsWatch implements FollowedSeries {
-  source: FrameSource | undefined
-  error: TilestageError | undefined
+export class PcsWatch extends SettlingSeries {
   readonly #files: SeriesFiles
   #description: KnownDescription | undefined
-  /** False until the first look at a series that has been there for long: what it has is not being written just now. */
-  #isFresh: boolean
-  /** When the source is to be made again although no file changed. */
-  #dueAt = Number.NEGATIVE_INFINITY
 
   /** @param isFresh as for `SeriesLocation.follow`. */
   constructor(files: SeriesFiles, isFresh: boolean) {
+    super(isFresh)
     this.#files = files
-    this.#isFresh = isFresh
   }
 
   get url(): string {
@@ -44,72 +36,32 @@ export class PcsWatch implements FollowedSeries {
     return this.#files.described.has(EVENTS) && this.#files.described.has(FINAL_METADATA)
   }
 
-  async look(now: number, older: number): Promise<boolean> {
-    const { source, error } = this
-    try {
-      const changed = await this.#files.look(now, older)
-      if (changed || now >= this.#dueAt) await this.#update()
-    } catch (failure) {
-      if (!(failure instanceof TilestageError)) throw failure
-      this.error = failure
-      this.#dueBy(now + TRY_AGAIN_MS)
-    }
-    this.#isFresh = true
-    return this.source !== source || this.error?.message !== error?.message
+  protected lookForChanges(now: number, older: number): Promise<boolean> {
+    return this.#files.look(now, older)
   }
 
-  /** Nothing is held open between looks. */
-  async close(): Promise<void> {}
-
-  async #update(): Promise<void> {
-    this.#dueAt = Number.POSITIVE_INFINITY
+  protected async makeSource(): Promise<FrameSource> {
     const complete = this.#isComplete()
     const description = await this.#describe(complete)
     const numbers = complete ? this.#files.frameNumbers : this.#placeableFrames(description.lastMove)
-    if (numbers.length === 0 && this.#files.frames.size > 0) throw this.#nothingYet()
-    const source = await assembleSeries(this.#files, numbers, async () => description, complete)
-    const known = this.source?.series
-    if (known?.fingerprint !== source.series.fingerprint || known.complete !== complete) this.source = source
-    this.error = undefined
-  }
-
-  #nothingYet(): SourceUnavailableError {
-    return new SourceUnavailableError(`${this.url} has no frame yet that is whole and has a known place.`, {
-      url: this.url,
-    })
+    if (numbers.length === 0 && this.#files.frames.size > 0) throw this.nothingYet()
+    return await assembleSeries(this.#files, numbers, async () => description, complete)
   }
 
   #isComplete(): boolean {
-    const { described, frames, lookedAt, changedAt } = this.#files
+    const { described, frames, lookedAt, changedAt, newestMs } = this.#files
     if (!described.has(EVENTS)) return false
-    const quietMs = lookedAt - changedAt
-    if (quietMs >= COMPLETE_AFTER_MS || this.#isOld) return true
-    const allThere = this.isEnded && [...frames.values()].every(({ size }) => size !== 0)
-    if (allThere && (!this.#isFresh || quietMs >= WHOLE_AFTER_MS)) return true
-    this.#dueBy(changedAt + (allThere ? WHOLE_AFTER_MS : COMPLETE_AFTER_MS))
-    return false
-  }
-
-  /** Whether it was written long before it was first looked at. A wrong clock makes it wait, or settle, too early. */
-  get #isOld(): boolean {
-    return !this.#isFresh && this.#files.newestMs < Date.now() - OLD_MS
+    const hasAll = this.isEnded && [...frames.values()].every(({ size }) => size !== 0)
+    return this.isSettled(lookedAt, changedAt, newestMs, hasAll)
   }
 
   #placeableFrames(lastMove: number): number[] {
     const { frameNumbers, frames, lookedAt } = this.#files
-    const newest = frameNumbers.at(-1)
+    const newest = frameNumbers.at(-1)!
     return frameNumbers.filter(number => {
       const { size, seenAt } = frames.get(number)!
-      if (size === 0) return false
-      const waitMs = Math.max(number === newest ? WHOLE_AFTER_MS : 0, number > lastMove ? PLACED_AFTER_MS : 0)
-      if (lookedAt - seenAt >= waitMs) return true
-      this.#dueBy(seenAt + waitMs)
-      return false
+      return size !== 0 && this.isPlaceable({ number, seenAt }, newest, lastMove, lookedAt)
     })
-  }
-
-  #dueBy(time: number): void {
-    this.#dueAt = Math.min(this.#dueAt, time)
   }
 
   /** @param anew read the files even if they seem to be the same: the last word must not miss a change. */

@@ -1,6 +1,6 @@
 import { NotFoundError } from '../../errors.js'
 import type { SampleType, Size } from '../../plane.js'
-import type { FrameReader, FrameReaderDescription } from '../frame-source.js'
+import type { SeriesReader } from './pyme-source.js'
 
 export const METADATA = 'metadata.json'
 export const FINAL_METADATA = 'final_metadata.json'
@@ -66,7 +66,7 @@ export interface SeriesFiles {
   /** Read the first bytes of a file, or all of a shorter one. @throws as `readSmall`. */
   readHead(name: string, headBytes: number): Promise<Uint8Array>
   /** How frames are read, here and in worker threads; frames that come later too. */
-  openReader(kind: FrameKind): { readonly reader: FrameReader; readonly description: FrameReaderDescription }
+  openReader(kind: FrameKind): SeriesReader
 }
 
 /**
