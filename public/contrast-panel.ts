@@ -1,4 +1,4 @@
-import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from './colour-maps.js'
+import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../src/render/colour-maps.js'
 import type { Contrast } from './contrast.js'
 import { element } from './element.js'
 import { HistogramPlot, type PlotData } from './histogram-plot.js'

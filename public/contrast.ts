@@ -1,4 +1,4 @@
-import { COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from './colour-maps.js'
+import { COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../src/render/colour-maps.js'
 import type { Window } from './pyramid-api.js'
 
 /** How stored values become colours. */

@@ -1,4 +1,4 @@
-import { COLOUR_TABLES } from './colour-maps.js'
+import { COLOUR_TABLES } from '../src/render/colour-maps.js'
 import { brightness, type Contrast, colourStep, MAX_GAMMA, MIN_GAMMA } from './contrast.js'
 import { element } from './element.js'
 import { formatNumber, formatSample } from './number-format.js'

@@ -3,7 +3,7 @@ import type WebGLTileLayer from 'ol/layer/WebGLTile.js'
 import type { FrameState } from 'ol/Map.js'
 import WebGLTileLayerRenderer from 'ol/renderer/webgl/TileLayer.js'
 import PaletteTexture from 'ol/webgl/PaletteTexture.js'
-import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES } from './colour-maps.js'
+import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES } from '../src/render/colour-maps.js'
 import type { Contrast } from './contrast.js'
 import {
   BORDER_FRAGMENT_SHADER,

@@ -1,4 +1,4 @@
-import { COLOUR_MAP_NAMES, COLOUR_STEPS } from './colour-maps.js'
+import { COLOUR_MAP_NAMES, COLOUR_STEPS } from '../src/render/colour-maps.js'
 import type { TexelKind } from './tile-texels.js'
 
 const PRECISION = `

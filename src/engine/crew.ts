@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { builtModule } from '../built-module.js'
 import { SourceUnavailableError } from '../errors.js'
 import type { Kernels } from '../kernels/kernels.js'
 import { type PackedError, unpackError } from '../packed-error.js'
@@ -59,7 +60,7 @@ export type ResultMessage =
 const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 }
 
 /** The compiled module, also for callers that run from the sources. */
-const WORKER = new URL('../../dist/engine/build-worker.js', import.meta.url)
+const WORKER = builtModule('engine/build-worker.js')
 
 interface Waiting {
   readonly id: number

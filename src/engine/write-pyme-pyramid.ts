@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { builtModule } from '../built-module.js'
 import { type PackedError, unpackError } from '../packed-error.js'
 import { refuseForPyme, writePymeMetadata, writePymeTiles } from '../pyramid/pyme-pyramid-writer.js'
 import { type PymeTile, planPymeTiles } from '../pyramid/pyme-tile-plan.js'
@@ -8,7 +9,7 @@ import type { Pyramid } from '../pyramid/pyramid.js'
 const LEAST_TILES_A_THREAD = 200
 
 /** The compiled module, also for callers that run from the sources. */
-const THREAD = new URL('../../dist/engine/pyme-tile-thread.js', import.meta.url)
+const THREAD = builtModule('engine/pyme-tile-thread.js')
 
 /** What a thread writes. */
 export interface PymeTileTask {

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { builtModule } from '../built-module.js'
 import { fromSystemError } from '../errors.js'
 import { greyOf, type Kernels } from './kernels.js'
 
 /** Beside this file's folder when it is compiled, and found from its source as well. */
-const MODULE = new URL('../../dist/kernels.wasm', import.meta.url)
+const MODULE = builtModule('kernels.wasm')
 
 const PAGE_BYTES = 2 ** 16
 /** Loads of sixteen bytes may begin on the last one of the arena. */

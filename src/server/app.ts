@@ -10,10 +10,10 @@ import { type AccessPolicy, isHostAllowed, isLoopbackOrigin, requestedHost } fro
 import { drainOnClose } from './drain.js'
 import { sendError } from './error-replies.js'
 import { EventStream } from './event-stream.js'
-import { acceptForms } from './form-body.js'
 import { watchMethods } from './method-not-allowed.js'
 import { loadPageAssets } from './page-assets.js'
 import type { PyramidRegistry } from './registry.js'
+import { acceptBodies } from './request-fields.js'
 import { RequestRefusal } from './request-refusal.js'
 import { registerCurrentRoutes, SET_TILE_SOURCE } from './routes/current.js'
 import { registerEventRoute } from './routes/events.js'
@@ -63,7 +63,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const cache = new TileCache(options.cacheBytes)
 
   drainOnClose(app)
-  acceptForms(app)
+  acceptBodies(app)
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
     if (!isHostAllowed(requestedHost(request.raw.url ?? '', request.headers.host), policy)) {

@@ -50,7 +50,10 @@ export function describeError(error: unknown, hidden: Iterable<HiddenPath> = [])
     case 413:
       return { code: 'TOO_LARGE', message: 'The body of the request is too large.' }
     case 415:
-      return { code: 'UNSUPPORTED_MEDIA_TYPE', message: 'A form is sent as application/x-www-form-urlencoded.' }
+      return {
+        code: 'UNSUPPORTED_MEDIA_TYPE',
+        message: 'A body is a form (application/x-www-form-urlencoded), JSON or CSV.',
+      }
     default:
       return { code: 'INTERNAL_ERROR', message: 'Internal error.' }
   }

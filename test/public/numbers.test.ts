@@ -1,5 +1,4 @@
 import t from 'tap'
-import { COLOUR_TABLES } from '../../public/colour-maps.js'
 import { brightness, colourStep, validContrast } from '../../public/contrast.js'
 import { mergeCalls } from '../../public/merge-calls.js'
 import {
@@ -21,6 +20,7 @@ import { TileCoverage } from '../../public/tile-coverage.js'
 import { packTile } from '../../public/tile-texels.js'
 import { firstLook, staysInPlace, wellInView } from '../../public/view-choices.js'
 import { parseWellName, rowName, wellGrid } from '../../public/well-grid.js'
+import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 
 /** Thin no-break spaces read badly in a test. */
 const plain = (text: string): string => text.replaceAll('\u202f', ' ')

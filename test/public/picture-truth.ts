@@ -1,9 +1,9 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { COLOUR_TABLES } from '../../public/colour-maps.js'
 import { brightness, type Contrast, colourStep } from '../../public/contrast.js'
 import type { Rect } from '../../src/plane.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
+import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import { type OpenPage, readScreen, type Screen, untilReady } from './browser.js'
 
 /** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */

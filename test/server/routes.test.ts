@@ -419,7 +419,7 @@ t.test('other methods are 405 and name those that there are', async t => {
   t.equal((await app.inject({ method: 'POST', url: '/nosuch' })).statusCode, 404)
 })
 
-t.test("PYME's requests may come as forms", async t => {
+t.test("PYME's requests may come as forms, or as JSON", async t => {
   t.testdir({ page: PAGE_FILES })
   const { app } = await startTestApp(t, { pyramids: [LEGACY] })
   const post = (url: string, payload: string, type = 'application/x-www-form-urlencoded') =>
@@ -428,9 +428,12 @@ t.test("PYME's requests may come as forms", async t => {
   t.same(form.rawPayload, (await app.inject('/get_tile?layer=0&x=1&y=1')).rawPayload)
   t.equal((await post('/set_tile_source', `tile_dir=${encodeURIComponent(LEGACY)}`)).statusCode, 303)
   t.match((await post('/get_tile?x=1', 'layer=0&x=1&y=1')).json(), {
-    message: /x is given in the query and in the form/,
+    message: /x is given in the query and in the body/,
   })
-  t.equal((await post('/set_tile_source', '{"tile_dir": "x"}', 'application/json')).statusCode, 415)
+  t.equal((await post('/set_tile_source', JSON.stringify({ tile_dir: LEGACY }), 'application/json')).statusCode, 303)
+  t.match((await post('/set_tile_source', '[1]', 'application/json')).json(), { message: /no form and no JSON object/ })
+  t.equal((await post('/set_tile_source', '{"tile_dir": ', 'application/json')).statusCode, 400)
+  t.equal((await post('/set_tile_source', 'tile_dir=x', 'text/plain')).statusCode, 415)
   t.equal((await post('/set_tile_source', `tile_dir=${'a'.repeat(20_000)}`)).statusCode, 413)
 })
 

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { UsageError } from '../../errors.js'
-import { type AccessPolicy, judgeStateChange, presentedToken } from '../access.js'
+import type { AccessPolicy } from '../access.js'
 import { describeError, sendError } from '../error-replies.js'
-import { formOrQuery } from '../form-body.js'
 import { type Parameters, readText } from '../parameters.js'
 import type { PyramidRegistry } from '../registry.js'
-import { RequestRefusal } from '../request-refusal.js'
+import { readFields } from '../request-fields.js'
+import { requireRight } from '../require-right.js'
 import { resolveTileDir } from '../tile-dir.js'
 
 export const SET_TILE_SOURCE = '/set_tile_source'
@@ -24,14 +24,14 @@ export function registerCurrentRoutes(
     return { ...registry.state, refused: registry.refusal ?? null }
   })
 
-  app.route<{ Querystring: Parameters; Body: Parameters | undefined }>({
+  app.route<{ Querystring: Parameters; Body: unknown }>({
     method: ['GET', 'POST'],
     url: SET_TILE_SOURCE,
     // A HEAD is a question, and this URL is an order.
     exposeHeadRoute: false,
     handler: async (request, reply) => {
-      const parameters = formOrQuery(request)
-      requireRight(request.headers, parameters, policy)
+      const parameters = readFields(request)
+      requireRight(request, parameters, policy)
       const tileDir = readText(parameters, 'tile_dir')
       if (tileDir === undefined) throw new UsageError('The parameter tile_dir is missing.')
       let folder = tileDir
@@ -49,34 +49,4 @@ export function registerCurrentRoutes(
       return '<!doctype html><title>tilestage</title><a href="./">The viewer shows it now.</a>'
     },
   })
-}
-
-function requireRight(
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-  parameters: Parameters,
-  policy: AccessPolicy,
-): void {
-  const header = (name: string): string | undefined => {
-    const value = headers[name]
-    return Array.isArray(value) ? value.join(', ') : value
-  }
-  const from = {
-    host: header('host'),
-    secFetchSite: header('sec-fetch-site'),
-    origin: header('origin'),
-    referer: header('referer'),
-  }
-  switch (judgeStateChange(from, presentedToken(headers, parameters), policy)) {
-    case 'token needed':
-      throw new RequestRefusal(
-        'TOKEN_NEEDED',
-        'Changing the source needs the token that the server printed when it started.',
-      )
-    case 'cross-site':
-      throw new RequestRefusal(
-        'CROSS_SITE',
-        "A page of another site may not change the source; give the server's token if it shall.",
-      )
-    case 'pass':
-  }
 }

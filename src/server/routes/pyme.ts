@@ -3,10 +3,10 @@ import { UsageError } from '../../errors.js'
 import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { clientSignal } from '../client-signal.js'
-import { formOrQuery } from '../form-body.js'
 import { type Parameters, readNumber, requireInteger } from '../parameters.js'
 import { readCoveredTile, tileVersionOf } from '../read-covered-tile.js'
 import type { PyramidRegistry } from '../registry.js'
+import { readFields } from '../request-fields.js'
 import type { TileCache } from '../tile-cache.js'
 import { encodeGreyPng, shadePymeTile } from '../tile-renderer.js'
 
@@ -18,12 +18,12 @@ const UNCHOSEN = { min: 0, max: 255 }
 
 /** `/get_tile` as PYME's viewer answers it, except that `vmin` and `vmax` have an effect. */
 export function registerPymeRoutes(app: FastifyInstance, registry: PyramidRegistry, cache: TileCache): void {
-  app.route<{ Querystring: Parameters; Body: Parameters | undefined }>({
+  app.route<{ Querystring: Parameters; Body: unknown }>({
     method: ['GET', 'POST'],
     url: '/get_tile',
     handler: (request, reply) =>
       registry.use(undefined, async ({ pyramid }) => {
-        const parameters = formOrQuery(request)
+        const parameters = readFields(request)
         const address = {
           level: requireInteger(parameters, 'layer'),
           column: requireInteger(parameters, 'x'),

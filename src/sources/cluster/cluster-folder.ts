@@ -1,3 +1,4 @@
+import { builtModule } from '../../built-module.js'
 import {
   DESCRIBING_FILES,
   type FileVersion,
@@ -13,7 +14,7 @@ import type { DataServers } from './data-servers.js'
 import { warnOfFailures } from './server-failure.js'
 
 /** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
-const READER_MODULE = new URL('../../../dist/sources/cluster/cluster-reader.js', import.meta.url).href
+const READER_MODULE = builtModule('sources/cluster/cluster-reader.js').href
 
 /** Servers answer a listing within this time, or are heard at the next look. */
 const PROMPT_MS = 500

@@ -1,10 +1,11 @@
 import { isMainThread, Worker } from 'node:worker_threads'
+import { builtModule } from '../../built-module.js'
 import { SourceUnavailableError } from '../../errors.js'
 import { errorClassOf } from '../../packed-error.js'
 import type { Hdf5Call, Hdf5Failure, Hdf5Operation, Hdf5Operations, Hdf5Reply } from './hdf5-messages.js'
 
 /** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
-const THREAD_MODULE = new URL('../../../dist/sources/hdf5/hdf5-thread.js', import.meta.url)
+const THREAD_MODULE = builtModule('sources/hdf5/hdf5-thread.js')
 
 /** What a thread needs for itself besides files: it starts with 16 MiB, and a slice and a chunk come and go. */
 const MAX_IDLE_HEAP_BYTES = 160 * 2 ** 20

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
+import { builtModule } from '../../built-module.js'
 import type { FrameSource } from '../frame-source.js'
 import { describeSeries } from '../pyme/describe-series.js'
 import { PymeSource } from '../pyme/pyme-source.js'
@@ -9,7 +10,7 @@ import { SpoolReader, type SpoolReaderData } from './spool-reader.js'
 import { stampFrames } from './spool-stamps.js'
 
 /** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
-const READER_MODULE = new URL('../../../dist/sources/hdf5/spool-reader.js', import.meta.url).href
+const READER_MODULE = builtModule('sources/hdf5/spool-reader.js').href
 /** A thread with h5wasm, its heap and the frames kept in it, as measured. */
 const THREAD_BYTES = 80 * 2 ** 20
 

@@ -1,6 +1,7 @@
 import { readdirSync, type Stats, statSync } from 'node:fs'
 import { basename, join, resolve, sep } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
+import { builtModule } from '../../built-module.js'
 import { fromSystemError } from '../../errors.js'
 import { readFileHead, readSmallFile } from '../read-file.js'
 import { PcsReader, type PcsReaderData } from './pcs-reader.js'
@@ -14,7 +15,7 @@ import {
 } from './series-files.js'
 
 /** Compiled, wherever this file runs: a worker thread cannot load TypeScript. */
-const READER_MODULE = new URL('../../../dist/sources/pyme/pcs-reader.js', import.meta.url).href
+const READER_MODULE = builtModule('sources/pyme/pcs-reader.js').href
 
 /** A folder is listed again for so long after a change: coarse clocks of file systems give two changes one time. */
 const LIST_AGAIN_MS = 1000
