@@ -144,7 +144,7 @@ async function inPlace(path: string, id: string, { known, unwanted, isNew }: Fol
 async function readPlan(path: string, record: PyramidRecord): Promise<readonly PlacementRow[] | undefined> {
   if (!record.placement) return undefined
   try {
-    return await readPlacement(path, record, record.placement)
+    return [...(await readPlacement(path, record, record.placement)).rows()]
   } catch (error) {
     if (error instanceof CorruptDataError || error instanceof NotFoundError) return undefined
     throw error

@@ -31,10 +31,10 @@ const MARGIN_SHARDS = 4
 const STEP_PX = 4 * SHARD_SIZE
 
 /** How often growing series are looked at. */
-const POLL_EVERY_MS = 150
+const POLL_EVERY_MS = 50
 
-/** Planning costs too: a round is not cut short before it did some work. */
-const LEAST_ROUND_MS = 400
+/** Planning costs too: a round is not cut short before it worked so many times as long as it was planned. */
+const LEAST_WORK = 4
 
 /** The plan of so many frames is most of the heap, which V8 otherwise lets grow to twice of what is in it. */
 const MANY_FRAMES = 5000
@@ -196,6 +196,7 @@ class PyramidBuild {
   readonly #feed = new Feed()
   /** Why frames were left out, by what they are. */
   readonly #skips = new Map<string, Skip>()
+  readonly #shown = new Set<number>()
   #output: BuildOutput
   #journal: ShardJournal | undefined
   /** Of the pyramid as it is, where it is complete. */
@@ -264,7 +265,8 @@ class PyramidBuild {
   async #round(settles: boolean): Promise<boolean> {
     const started = performance.now()
     const { growing, strict, onProgress, onStarted, signal } = this.#request
-    const plan = await this.#plan(growing !== undefined && !settles)
+    const grows = growing !== undefined && !settles
+    const plan = await this.#plan(grows)
     const { placement, sources, settings } = plan
     this.#report = undefined
     const { directory, id, isBeside, known } = this.#output
@@ -279,19 +281,21 @@ class PyramidBuild {
       levelsBefore: known?.record.levelCount ?? 0,
     })
     await writer.writePlan(placement)
+    const plannedMs = performance.now() - started
     this.#journal ??= await openCheckedJournal(directory, known?.record.complete ?? false, signal)
     const round = new ShardRound({
-      ...{ directory, sources, settings, strict, onProgress, signal },
+      ...{ directory, sources, settings, grows, strict, onProgress, signal },
       tree: new ShardTree(placement, fingerprintOfSettings(settings)),
       journal: this.#journal,
       skips: this.#skips,
+      shown: this.#shown,
       crews: this.#crews,
       feed: this.#feed,
       startedMs: started,
     })
     this.#feed.follow(directory, round, isBeside)
     await onStarted?.(isBeside ? undefined : this.#feed)
-    const watch = growing && cutShortOnChange(growing, round)
+    const watch = growing && cutShortOnChange(growing, round, LEAST_WORK * plannedMs)
     try {
       await round.run()
     } finally {
@@ -340,6 +344,7 @@ class PyramidBuild {
     await this.close()
     this.#journal = undefined
     this.#written = new Map()
+    this.#shown.clear()
     const before = await readRecord(output)
     if (!before) throw new RangeError(`${output} held a pyramid a moment ago`)
     // What an earlier try left beside has another lattice.
@@ -400,12 +405,12 @@ class PyramidBuild {
   }
 }
 
-/** Frames arrive while older ones are built: after a while the round is cut short and planned anew. */
-function cutShortOnChange(growing: GrowingSeries, round: ShardRound): { stop(): Promise<void> } {
+/** Frames arrive while older ones are built: after a while, ms, the round is cut short and planned anew. */
+function cutShortOnChange(growing: GrowingSeries, round: ShardRound, afterMs: number): { stop(): Promise<void> } {
   const stopped = new AbortController()
   const failures: unknown[] = []
   const watching = (async () => {
-    await setTimeout(LEAST_ROUND_MS, undefined, { signal: stopped.signal })
+    await setTimeout(afterMs, undefined, { signal: stopped.signal })
     while (!(await growing.poll())) await setTimeout(POLL_EVERY_MS, undefined, { signal: stopped.signal })
     round.cutShort()
   })().catch(error => {

@@ -19,7 +19,7 @@ interface Stretch {
 /**
  * Which shard is made next. Every worker goes through a stretch of neighbours, so that the frames they share stay in its
  * memory; who is done helps with the longest stretch left. Parents come first as soon as their children are there, then
- * what somebody looks at.
+ * what somebody looks at. A few leaves come before all parents: these can be shown without.
  */
 export class ShardQueue {
   readonly #tree: ShardTree
@@ -28,6 +28,7 @@ export class ShardQueue {
   readonly #fingerprints = new Map<ShardNode, string>()
   readonly #order: readonly ShardNode[]
   #stretches: Stretch[] = []
+  #hasFew = false
   readonly #parents: ShardNode[] = []
   /** Parents that are being made from what is not there any more. */
   readonly #outdated = new Set<ShardNode>()
@@ -63,9 +64,14 @@ export class ShardQueue {
     for (const leaf of current) this.#childDone(leaf)
   }
 
-  /** Give each worker its stretch; to be called before `next`. */
-  divide(workers: number): void {
+  /**
+   * Give each worker its stretch; to be called before `next`.
+   *
+   * @param few so many leaves come before all parents.
+   */
+  divide(workers: number, few: number): void {
     const { length } = this.#order
+    this.#hasFew = length <= few
     this.#stretches = Array.from({ length: workers }, (_, i) => ({
       from: Math.floor((i * length) / workers),
       to: Math.floor(((i + 1) * length) / workers),
@@ -93,7 +99,9 @@ export class ShardQueue {
 
   /** @returns the next shard for a worker; undefined when there is none just now. */
   next(worker: number): ShardNode | undefined {
-    const node = this.#nextParent() ?? this.#nextWanted() ?? this.#nextOf(worker)
+    const node = this.#hasFew
+      ? (this.#nextLeaf(worker) ?? this.#nextParent())
+      : (this.#nextParent() ?? this.#nextLeaf(worker))
     if (node) this.#states.set(node, 'making')
     return node
   }
@@ -169,6 +177,10 @@ export class ShardQueue {
     for (let node = this.#parents.pop(); node; node = this.#parents.pop())
       if (this.#states.get(node) === 'stale') return node
     return undefined
+  }
+
+  #nextLeaf(worker: number): ShardNode | undefined {
+    return this.#nextWanted() ?? this.#nextOf(worker)
   }
 
   #nextWanted(): ShardNode | undefined {

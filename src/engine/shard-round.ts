@@ -6,10 +6,11 @@ import { intersect, type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.j
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
+import type { PlacedFrame } from '../pyramid/placement.js'
 import type { MosaicSelection } from '../pyramid/pyramid.js'
 import type { ShardEntry, ShardJournal, ShardKey } from '../pyramid/shard-journal.js'
 import type { FrameSource } from '../sources/frame-source.js'
-import { BlockPool } from './block-pool.js'
+import { type BlockPool, keyOfBlock } from './block-pool.js'
 import {
   type BuildJob,
   type LeafTask,
@@ -26,6 +27,9 @@ import type { ShardNode, ShardTree } from './shard-tree.js'
 
 /** A shard that a worker ended on is tried once more. */
 const TRIES = 2
+
+/** Where the stage stood last somebody looks: shards of so many newest frames of a series come before older ones. */
+const NEWEST_FRAMES = 20
 
 /** Why a frame was left out. */
 export interface Skip {
@@ -45,10 +49,14 @@ export interface RoundOptions {
   readonly journal: ShardJournal
   readonly sources: readonly FrameSource[]
   readonly settings: BuildSettings
+  /** Whether more frames are expected: then leaves come first, and blocks stay for the next round. */
+  readonly grows: boolean
   /** Stop at the first frame that cannot be read. */
   readonly strict: boolean
   /** Why frames were left out, by `frameName`; kept from round to round. */
   readonly skips: Map<string, Skip>
+  /** Frames that are shown, by `frameNumber`; kept from round to round: a shard that is made again shows what it had. */
+  readonly shown: Set<number>
   readonly crews: CrewKeeper
   readonly feed: BuildFeed
   /** When the round began, ms of `performance.now()`. */
@@ -57,13 +65,19 @@ export interface RoundOptions {
   readonly signal: AbortSignal | undefined
 }
 
+/** The reduced samples of a child, while its parent is made. */
+interface BorrowedBlock {
+  readonly key: string
+  /** Undefined where they are to be read back. */
+  readonly block: SharedArrayBuffer | undefined
+}
+
 /** Makes every shard of a plan that is not there yet, or no longer as the plan has it. */
 export class ShardRound {
   readonly #options: RoundOptions
   readonly #tree: ShardTree
   readonly #journal: ShardJournal
   #queue: ShardQueue | undefined
-  readonly #blocks: BlockPool
   readonly #tries = new Map<ShardNode, number>()
   /** 1 for frames of which a shard is there, by position. */
   readonly #done: Uint8Array
@@ -77,7 +91,6 @@ export class ShardRound {
     this.#options = options
     this.#tree = options.tree
     this.#journal = options.journal
-    this.#blocks = new BlockPool(options.tree.placement.sampleType)
     const { frames } = options.tree.placement
     this.#done = new Uint8Array(frames.length)
     const bytes = options.sources.map(
@@ -127,25 +140,35 @@ export class ShardRound {
    * @throws the signal's reason.
    */
   async run(): Promise<void> {
-    const { crews, sources, signal, tree } = this.#options
+    const { crews, grows, sources, signal, tree } = this.#options
     signal?.throwIfAborted()
     const held = (node: ShardNode): string | undefined => this.#heldFingerprint(node)
     const expected = (leaf: ShardNode): string => tree.fingerprintOfLeaf(leaf, position => this.#isSkipped(position))
     const queue = new ShardQueue(tree, held, expected)
     this.#queue = queue
+    this.#countShown()
     this.#countDone(tree.leaves.filter(leaf => queue.isCurrent(leaf)))
     this.#framesBefore = this.#framesDone
     if (queue.isDone) return
     const deepest = tree.leaves.reduce((most, { frames }) => Math.max(most, frames.length), 0)
-    const crew = await crews.hire(this.#job(), sources, tree.placement.frames.length, deepest)
-    queue.divide(crew.workers)
-    this.#blocks.bound(crews.blockBytes)
+    const { crew, blocks } = await crews.hire(this.#job(), sources, tree.placement.frames.length, deepest)
+    // What is shown comes first, where the blocks are still there when it is the parents' turn.
+    queue.divide(crew.workers, grows ? blocks.most : 0)
+    if (grows) for (const leaf of this.#newestLeaves()) queue.prioritise(leaf)
     this.#tell()
-    await this.#work(crew, queue)
+    await this.#work(crew, blocks, queue)
+  }
+
+  *#newestLeaves(): Generator<ShardNode> {
+    const { sources, tree } = this.#options
+    const left = sources.map(({ series }) => (series.complete ? 0 : NEWEST_FRAMES))
+    const { frames } = tree.placement
+    for (let position = frames.length - 1; position >= 0; position--)
+      if (left[frames[position].series]-- > 0) yield* tree.leavesOf(position)
   }
 
   /** Keep every worker busy until nothing is left, or something fails. */
-  #work(crew: Crew, queue: ShardQueue): Promise<void> {
+  #work(crew: Crew, blocks: BlockPool, queue: ShardQueue): Promise<void> {
     const { signal, crews } = this.#options
     const busy = new Array<number>(crew.workers).fill(0)
     const underWay = new Set<ShardNode>()
@@ -165,7 +188,7 @@ export class ShardRound {
       const give = (worker: number, node: ShardNode): void => {
         busy[worker]++
         underWay.add(node)
-        this.#make(crew, worker, node, queue)
+        this.#make(crew, worker, node, blocks, queue)
           .finally(() => {
             busy[worker]--
             underWay.delete(node)
@@ -191,10 +214,14 @@ export class ShardRound {
     })
   }
 
-  async #make(crew: Crew, worker: number, node: ShardNode, queue: ShardQueue): Promise<void> {
+  async #make(crew: Crew, worker: number, node: ShardNode, blocks: BlockPool, queue: ShardQueue): Promise<void> {
     const expected = node.level > 0 ? queue.expectedOfParent(node) : ''
     const positions = node.frames.filter(position => !this.#isSkipped(position))
-    const task = node.level > 0 ? this.#parentTask(node) : this.#leafTask(node, positions)
+    // Of what it held before.
+    blocks.free(blocks.takeOf(this.#keyOfBlock(node)))
+    const below = node.children.map(child => child && this.#borrowBlock(child, blocks))
+    const block = node.parent && blocks.take()
+    const task = node.level > 0 ? this.#parentTask(node, below, block) : this.#leafTask(node, positions, block)
     let isCommitted = false
     try {
       const made = await crew.make(worker, task)
@@ -209,9 +236,12 @@ export class ShardRound {
       if (!(error instanceof WorkerLostError)) throw error
       this.#countLoss(node, error)
     } finally {
-      if (task.kind === 'parent') for (const child of task.children) this.#blocks.free(child)
-      if (isCommitted) this.#blocks.keep(node, task.block)
-      else this.#blocks.free(task.block)
+      for (const borrowed of below) {
+        if (borrowed?.block && this.#options.grows) blocks.keepUsed(borrowed.key, borrowed.block)
+        else blocks.free(borrowed?.block)
+      }
+      if (isCommitted) blocks.keep(this.#keyOfBlock(node), block)
+      else blocks.free(block)
     }
     if (isCommitted) return
     rmSync(temporaryPath(task.path), { force: true })
@@ -229,7 +259,17 @@ export class ShardRound {
     }
   }
 
-  #leafTask({ name, row, column, parent }: ShardNode, positions: readonly number[]): LeafTask {
+  #borrowBlock(child: ShardNode, blocks: BlockPool): BorrowedBlock {
+    const key = this.#keyOfBlock(child)
+    return { key, block: blocks.takeOf(key) }
+  }
+
+  /** Of a shard that is there. */
+  #keyOfBlock(node: ShardNode): string {
+    return keyOfBlock(node.name, this.#journal.current(node)?.fingerprint ?? '')
+  }
+
+  #leafTask({ name, row, column }: ShardNode, positions: readonly number[], block: LeafTask['block']): LeafTask {
     const { frames } = this.#tree.placement
     return {
       kind: 'leaf',
@@ -239,24 +279,24 @@ export class ShardRound {
         const { series, index, stamp, rect } = frames[position]
         return { series, index, stamp, x: rect.x0, y: rect.y0 }
       }),
-      block: parent && this.#blocks.take(),
+      block,
       wantsThumbnail: this.#options.feed.listenerCount('shard') > 0,
     }
   }
 
-  #parentTask(node: ShardNode): ParentTask {
+  #parentTask(node: ShardNode, below: readonly (BorrowedBlock | undefined)[], block: ParentTask['block']): ParentTask {
     const { directory } = this.#options
-    const { name, row, column, parent, children, level } = node
+    const { name, row, column, children, level } = node
     return {
       kind: 'parent',
       path: join(directory, name),
       ...{ row, column },
       rects: this.#tree.rectsIn(node, level - 1, position => this.#isSkipped(position)),
-      children: children.map(child => {
+      children: children.map((child, i) => {
         if (!child || !this.#journal.current(child)?.bytes) return undefined
-        return this.#blocks.takeOf(child) ?? join(directory, child.name)
+        return below[i]?.block ?? join(directory, child.name)
       }),
-      block: parent && this.#blocks.take(),
+      block,
     }
   }
 
@@ -376,11 +416,24 @@ export class ShardRound {
     return this.#skipOf(position) !== undefined
   }
 
+  #countShown(): void {
+    const { shown, tree } = this.#options
+    if (shown.size === 0) return
+    tree.placement.frames.forEach((frame, position) => {
+      if (!shown.has(frameNumber(frame))) return
+      this.#done[position] = 1
+      this.#framesDone++
+    })
+  }
+
   #countDone(leaves: readonly ShardNode[]): void {
+    const { grows, shown, tree } = this.#options
     for (const { frames } of leaves) {
       for (const position of frames) {
-        this.#framesDone += 1 - this.#done[position]
+        if (this.#done[position] === 1) continue
         this.#done[position] = 1
+        this.#framesDone++
+        if (grows) shown.add(frameNumber(tree.placement.frames[position]))
       }
     }
   }
@@ -400,6 +453,11 @@ export class ShardRound {
       seconds,
     })
   }
+}
+
+/** Of all frames of a build: no series numbers 2³² of them. */
+function frameNumber({ series, index }: PlacedFrame): number {
+  return series * 2 ** 32 + index
 }
 
 /** x0, y0, x1, y1, … of the rectangles, each once: repeated frames lie at one place. */

@@ -235,10 +235,18 @@ t.test('series that grow, move, mend and outgrow their lattice end in the bytes 
   const warnings: string[] = []
   const finished: string[] = []
   let told: { shards(): number } | undefined
+  let framesDone = 0
   const report = await buildPyramid({
     ...request(output, growing.settings, growing.sources),
     growing,
-    onWarning: message => warnings.push(message),
+    onWarning: message => {
+      warnings.push(message)
+      framesDone = 0
+    },
+    onProgress: progress => {
+      if (progress.framesDone < framesDone) t.fail(`${framesDone} frames were done, then ${progress.framesDone}`)
+      framesDone = progress.framesDone
+    },
     onStarted: async feed => {
       ids.add((await readRecord(output))?.id ?? 'none')
       if (feed && !told) {

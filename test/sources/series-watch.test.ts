@@ -83,6 +83,7 @@ t.test('events that are rewritten with each move place frame after frame', async
   const folder = beginSeries(join(t.testdir({}), 'a.pcs'))
   const series = await stand([folder])
   t.match(series.watch.waiting, [/a\.pcs has no events\.json/])
+  const readers = new Set<string>()
   for (let frame = 0; frame < 5; frame++) {
     writeEvents(folder, frame + 1)
     writeFrame(folder, frame)
@@ -92,7 +93,9 @@ t.test('events that are rewritten with each move place frame after frame', async
     t.equal(series.watch.isComplete, false)
     t.same(series.watch.waiting, [])
     t.same(series.watch.sources[0]!.series.frames[frame]!.position, { xUm: 10 * frame, yUm: 20 * frame })
+    readers.add(JSON.stringify(series.watch.sources[0]!.reader))
   }
+  t.equal(readers.size, 1, 'threads that read it know how to read on')
   endSeries(folder)
   await series.after(200)
   await series.after(200)

@@ -98,7 +98,9 @@ export async function assembleSeries(
     problems: [...files.problems, ...problems, ...description.problems, ...frameProblems],
     fingerprint,
   })
-  return new PymeSource(files.url, 'PYME series', series, files.openReader(series))
+  // No more than the kind: what readers are given stays the same while frames are added.
+  const { frameSize, sampleType } = series
+  return new PymeSource(files.url, 'PYME series', series, files.openReader({ frameSize, sampleType }))
 }
 
 /**
