@@ -80,6 +80,11 @@ function workOf(kernels: Kernels): { readonly works: readonly Work[]; readonly r
   const counts = new Uint32Array(countBytes.buffer, countBytes.byteOffset, 65536)
   const encoded = kernels.allocate(largestFrame(TILE_BYTES, 2))
   const grey = kernels.allocate(TILE * TILE)
+  const table = kernels.allocate(65536).fill(255, 400)
+  for (let i = 0; i < 400; i++) table[i] = Math.max(0, i - 145)
+  const rows = kernels.allocate(TILE * (TILE + 1))
+  rows.set(frames[2].subarray(0, rows.length))
+  const filtered = kernels.allocate(TILE * (TILE + 1))
   const edges = samplesIn(TILE * TILE)
   kernels.copy(edges, TILE * 100, TILE, tile, 0, TILE, TILE, 100)
 
@@ -120,12 +125,15 @@ function workOf(kernels: Kernels): { readonly works: readonly Work[]; readonly r
     { name: 'histogram of a covered part', bytes: TILE_BYTES, run: () => kernels.histogram(tile, mask, counts) },
     { name: 'tile encoded', bytes: TILE_BYTES, run: () => void kernels.encodeTile(tile, encoded, 0) },
     { name: 'partly covered tile encoded', bytes: TILE_BYTES, run: () => void kernels.encodeTile(edges, encoded, 0) },
-    { name: 'tile shaded', bytes: TILE_BYTES, run: () => kernels.shade(tile, 100, 400, 1, grey) },
-    { name: 'tile shaded, gamma 0.5', bytes: TILE_BYTES, run: () => kernels.shade(tile, 100, 400, 0.5, grey) },
+    { name: 'tile looked up', bytes: TILE_BYTES, run: () => kernels.lookUp(tile, table, grey) },
+    { name: 'rows filtered', bytes: TILE * TILE, run: () => kernels.filterAverage(rows, TILE, 1, filtered) },
   ]
   const bytesOf = (samples: Uint16Array): Uint8Array =>
     new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)
-  return { works, results: () => [...outputs, ...[blended, blendedOfFour, copied, halves].map(bytesOf), grey] }
+  return {
+    works,
+    results: () => [...outputs, ...[blended, blendedOfFour, copied, halves].map(bytesOf), grey, filtered],
+  }
 }
 
 /** Milliseconds of the processor's time for one call: others may be using the machine. */

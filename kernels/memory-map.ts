@@ -15,13 +15,11 @@ export const OPEN_BRANCHES: u32 = 0x16000
 export const SEEN_SYMBOLS: u32 = 0x16800
 /** 4096 × u32: the last place of four bytes, by their hash. */
 export const MATCH_TABLE: u32 = 0x17000
-/** 65,536 × u8: grey by sample. */
-export const GREY_TABLE: u32 = 0x1b000
 /** 1024 × 16 bytes: what a call is about, written by the caller: streams to decode, or frames to blend. */
-export const RECORDS: u32 = 0x2b000
+export const RECORDS: u32 = 0x1b000
 /** 1024 × 16 bytes: the current row of each blended frame. */
-export const ROWS: u32 = 0x2f000
+export const ROWS: u32 = 0x1f000
 /** 1024² bytes: the high bytes of the tile being encoded. */
-export const HIGH_PLANE: u32 = 0x33000
+export const HIGH_PLANE: u32 = 0x23000
 
-export const ARENA: u32 = 0x133000
+export const ARENA: u32 = 0x123000

@@ -13,6 +13,14 @@ function run(...command) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
+/** Benchmarks use the program as it was compiled beside them: its modules find worker threads and WebAssembly there. */
+function useCompiledProgram(build) {
+  build.onResolve({ filter: /^(\.\.\/)+src\// }, ({ path }) => ({
+    path: path.replace(/^(\.\.\/)+src\//, '../'),
+    external: true,
+  }))
+}
+
 run(join(root, 'scripts', 'build.mjs'))
 await build({
   entryPoints: readdirSync(join(root, 'bench'))
@@ -23,6 +31,7 @@ await build({
   platform: 'node',
   format: 'esm',
   packages: 'external',
+  plugins: [{ name: 'compiled-program', setup: useCompiledProgram }],
   logLevel: 'error',
 })
 run(join(root, 'dist', 'bench', `${name}.js`), ...args)

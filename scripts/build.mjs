@@ -1,11 +1,12 @@
 // Compile the server into dist/ and bundle the page into dist/public/.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
 import { build } from 'esbuild'
+import { unpackWoff } from './unpack-woff.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -31,6 +32,12 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.
 })
 if (status !== 0) process.exit(status ?? 1)
 chmodSync(join(fresh, 'cli.js'), 0o755)
+
+// Labels in pictures: the server may have no fonts at all. The licence goes where the font goes.
+const inter = dirname(createRequire(import.meta.url).resolve('@fontsource/inter/package.json'))
+const woff = readFileSync(join(inter, 'files/inter-latin-500-normal.woff'))
+writeFileSync(join(fresh, 'render', 'inter-medium.ttf'), unpackWoff(woff))
+copyFileSync(join(inter, 'LICENSE'), join(fresh, 'render', 'inter-medium.LICENSE'))
 
 mkdirSync(assets, { recursive: true })
 await build({

@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { compressSync } from 'lz4-napi'
 import t, { type Test } from 'tap'
 import { registry } from 'zarrita'
 import type { Kernels, WeightedSource } from '../src/kernels/kernels.js'
 import { createReferenceKernels } from '../src/kernels/reference.js'
 import { compileKernels, createKernels } from '../src/kernels/wasm.js'
 import { decodeBlosc, largestFrame } from '../src/pyramid/blosc.js'
+import { LENGTH_OF_MATCH, MATCH_OF_RUN } from '../src/render/deflate-codes.js'
 import { planPzfDecode } from '../src/sources/pyme/pzf.js'
 import { encodeHuffman, type HuffmanTree, huffmanTree } from './encode-huffman.js'
 import { seededRandom } from './seeded-random.js'
@@ -427,28 +429,174 @@ t.test('encoded tiles are Blosc frames as c-blosc and we ourselves read them', a
   faults.expectNone(t)
 })
 
-t.test('samples are shaded like the reference in any window', async t => {
+// Pictures
+
+/** Bytes of all kinds, and runs of all lengths between bytes that differ. */
+const CONTENTS: Readonly<Record<string, (length: number) => Uint8Array>> = {
+  noise: length => Uint8Array.from({ length }, () => integer(256)),
+  'few values': length => Uint8Array.from({ length }, () => Number(integer(20) === 0)),
+  'a single run': length => new Uint8Array(length).fill(7),
+  'runs of any length': length => {
+    const bytes = new Uint8Array(length)
+    for (let at = 0, run = 0; at < length; at += run, run = integer(700) % (1 + integer(700)))
+      bytes.fill(integer(256), at, at + run)
+    return bytes
+  },
+}
+const BYTE_LENGTHS = [0, 1, 2, 15, 16, 17, 18, 19, 33, 300, 5000, 70_000]
+
+/** A copy in the kernels' memory, between guards. */
+function bytesIn(kernels: Kernels, bytes: Uint8Array): { readonly bytes: Uint8Array; readonly around: Uint8Array[] } {
+  const space = kernels.allocate(bytes.length + 2 * GUARDS).fill(GUARD & 0xff)
+  const end = GUARDS + bytes.length
+  space.set(bytes, GUARDS)
+  return { bytes: space.subarray(GUARDS, end), around: [space.subarray(0, GUARDS), space.subarray(end)] }
+}
+
+t.test('samples are looked up in a table', async t => {
   const faults = new Faults()
   for (const kind of Object.keys(KINDS)) {
-    const kernels = freshKernels()
-    const samples = samplesIn(kernels, samplesOf(kind, 1003))
-    for (const [black, white] of [
-      [0, 65535],
-      [100, 220],
-      [100.3, 101.9],
-      [-50, 70000],
-      [3, 3],
-      [200, 100],
-      [70000, 80000],
-      [-20, -10],
-    ]) {
-      for (const gamma of [1, 0.45, 2.2]) {
-        const found = kernels.allocate(1003 + 32).fill(GUARD & 0xff)
-        const expected = found.slice()
-        reference.shade(samples, black, white, gamma, expected.subarray(16, 16 + 1003))
-        kernels.shade(samples, black, white, gamma, found.subarray(16, 16 + 1003))
-        faults.add(`${kind}, ${black} to ${white}, gamma ${gamma}`, difference(found, expected))
+    for (const length of [0, 1, 7, 8, 9, 1003]) {
+      const kernels = freshKernels()
+      const samples = samplesIn(kernels, samplesOf(kind, length))
+      const table = kernels.allocate(65536).map(() => integer(256))
+      const expected = new Uint8Array(length)
+      reference.lookUp(samples, table, expected)
+      const { bytes: tableThere } = bytesIn(kernels, table)
+      const { bytes: found, around } = bytesIn(kernels, new Uint8Array(length))
+      kernels.lookUp(samples, tableThere, found)
+      faults.add(`${kind}, ${length}`, difference(found, expected))
+      if (!around.every(isGuard)) faults.add(kind, 'its surroundings were written to')
+    }
+  }
+  faults.expectNone(t)
+})
+
+t.test('rows of a PNG are filtered like the reference', async t => {
+  const faults = new Faults()
+  for (const pixelBytes of [1, 2, 3, 4]) {
+    for (const width of [1, 2, 5, 16, 17, 64, 255]) {
+      for (const rows of [0, 1, 7]) {
+        const kernels = freshKernels(1)
+        const rowBytes = pixelBytes * width
+        const { bytes: pixels } = bytesIn(kernels, CONTENTS.noise((rows + 1) * rowBytes))
+        const expected = new Uint8Array(rows * (rowBytes + 1))
+        reference.filterAverage(pixels, rowBytes, pixelBytes, expected)
+        const { bytes: found, around } = bytesIn(kernels, new Uint8Array(expected.length))
+        kernels.filterAverage(pixels, rowBytes, pixelBytes, found)
+        const what = `${rows} rows of ${width} pixels of ${pixelBytes} bytes`
+        faults.add(what, difference(found, expected))
+        if (!around.every(isGuard)) faults.add(what, 'its surroundings were written to')
       }
+    }
+  }
+  faults.expectNone(t)
+})
+
+t.test('symbols, codes and checksums of deflate blocks are those of the reference', async t => {
+  const faults = new Faults()
+  for (const [name, contents] of Object.entries(CONTENTS)) {
+    for (const length of BYTE_LENGTHS) {
+      const what = `${name}, ${length}`
+      const kernels = freshKernels()
+      const { bytes } = bytesIn(kernels, contents(length))
+      const numbers = (size: number): Uint32Array => {
+        const { buffer, byteOffset } = kernels.allocate(4 * size)
+        return new Uint32Array(buffer, byteOffset, size)
+      }
+      const [expectedCounts, foundCounts] = [new Uint32Array(286), numbers(286)]
+      const expected = new Uint16Array(length)
+      const expectedLength = reference.findSymbols(bytes, MATCH_OF_RUN, LENGTH_OF_MATCH, expected, expectedCounts)
+      const found = samplesIn(kernels, guarded(length))
+      const symbols = found.subarray(GUARDS, GUARDS + length)
+      const tables = [MATCH_OF_RUN, LENGTH_OF_MATCH].map(table => samplesIn(kernels, table))
+      const foundLength = kernels.findSymbols(bytes, tables[0], tables[1], symbols, foundCounts)
+      faults.add(what, difference([foundLength], [expectedLength]))
+      const used = symbols.subarray(0, foundLength)
+      faults.add(`${what}, symbols`, difference(used, expected.subarray(0, expectedLength)))
+      faults.add(`${what}, counts`, difference(foundCounts, expectedCounts))
+      if (!found.subarray(GUARDS + length).every(symbol => symbol === GUARD))
+        faults.add(what, 'its surroundings were written to')
+
+      const codes = numbers(286).map(() => {
+        const bits = 1 + integer(21)
+        return 256 * integer(2 ** bits) + bits
+      })
+      const codesThere = numbers(286)
+      codesThere.set(codes)
+      const bit = integer(50)
+      const room = 3 * foundLength + 50
+      const [expectedOut, { bytes: out }] = [new Uint8Array(room), bytesIn(kernels, new Uint8Array(room))]
+      expectedOut.fill(0xff, 0, Math.ceil(bit / 8))
+      out.set(expectedOut)
+      const end = reference.writeCodes(used, codes, expectedOut, bit)
+      faults.add(`${what}, bits`, difference([kernels.writeCodes(used, codesThere, out, bit)], [end]))
+      faults.add(`${what}, codes`, difference(out.subarray(0, end >> 3), expectedOut.subarray(0, end >> 3)))
+      const rest = (1 << (end & 7)) - 1
+      faults.add(`${what}, last bits`, difference([out[end >> 3] & rest], [expectedOut[end >> 3] & rest]))
+
+      for (const sum of [1, 0xfff0_fff0])
+        faults.add(`${what}, sum`, difference([kernels.adler32(bytes, sum)], [reference.adler32(bytes, sum)]))
+    }
+  }
+  faults.expectNone(t)
+})
+
+t.test(
+  'LZ4 blocks are unpacked like the reference does it, and damaged ones refused without a byte beside them',
+  async t => {
+    const faults = new Faults()
+    const check = (what: string, packed: Uint8Array, length: number): void => {
+      const kernels = freshKernels(1)
+      const expected = new Uint8Array(length)
+      const verdict = reference.unpackLz4(packed, expected)
+      const space = kernels.allocate(length + 2 * GUARDS).fill(GUARD & 0xff)
+      const input = kernels.allocate(packed.length + 16).fill(0xff)
+      input.set(packed)
+      const target = space.subarray(GUARDS, GUARDS + length)
+      const found = kernels.unpackLz4(input.subarray(0, packed.length), target)
+      if (found !== verdict) faults.add(what, `${found} instead of ${verdict}`)
+      if (verdict && found) faults.add(what, difference(target, expected))
+      if (!isGuard(space.subarray(0, GUARDS)) || !isGuard(space.subarray(GUARDS + length)))
+        faults.add(what, 'its surroundings were written to')
+    }
+    /** Repeats at every distance, runs of every length, and noise between them. */
+    const texts = [
+      ...Array.from({ length: 40 }, (_, i) => Uint8Array.from({ length: 3000 }, (_, k) => k % (i + 1))),
+      Uint8Array.from({ length: 9000 }, (_, i) => (i % 700 < 60 ? integer(256) : Math.floor(i / 90) % 7)),
+      Uint8Array.from({ length: 5000 }, () => (integer(20) === 0 ? 1 : 0)),
+      Uint8Array.from({ length: 5000 }, () => integer(256)),
+      new Uint8Array(70_000),
+    ]
+    for (const [i, text] of texts.entries()) {
+      const packed = compressSync(Buffer.from(text)).subarray(4)
+      check(`text ${i}`, packed, text.length)
+      check(`text ${i}, a byte less`, packed, text.length - 1)
+      check(`text ${i}, a byte more`, packed, text.length + 1)
+    }
+    const packed = compressSync(Buffer.from(texts[40])).subarray(4)
+    for (let k = 0; k < 400; k++) {
+      const damaged = Uint8Array.from(packed.subarray(0, k % 3 === 0 ? integer(packed.length) : packed.length))
+      for (let flips = 0; flips < 1 + (k % 3) && damaged.length > 0; flips++)
+        damaged[integer(damaged.length)] = integer(256)
+      check(`damage ${k}`, damaged, texts[40].length)
+    }
+    faults.expectNone(t)
+  },
+)
+
+t.test('planes of bytes are put together to samples of any size', async t => {
+  const faults = new Faults()
+  for (const size of [2, 4, 8]) {
+    for (const samples of [0, 1, 15, 16, 17, 1003]) {
+      const kernels = freshKernels(1)
+      const planes = kernels.allocate(size * samples)
+      for (let i = 0; i < planes.length; i++) planes[i] = integer(256)
+      const found = kernels.allocate(size * samples + 32).fill(GUARD & 0xff)
+      const expected = found.slice()
+      reference.unshuffle(planes, size, expected.subarray(16, 16 + planes.length))
+      kernels.unshuffle(planes, size, found.subarray(16, 16 + planes.length))
+      faults.add(`${samples} samples of ${size}`, difference(found, expected))
     }
   }
   faults.expectNone(t)
@@ -481,6 +629,10 @@ t.test('what is not in the memory, or leaves its array, is refused', async t => 
   t.throws(() => kernels.histogram(samples, kernels.allocate(63), new Uint32Array(65536)), RangeError)
   t.throws(() => kernels.encodeTile(tile, kernels.allocate(283), 0), RangeError)
   t.throws(() => kernels.encodeTile(samples, kernels.allocate(500), 0), RangeError)
-  t.throws(() => kernels.shade(samples, 0, 1, 1, kernels.allocate(63)), RangeError)
+  t.throws(() => kernels.lookUp(samples, kernels.allocate(65536), kernels.allocate(63)), RangeError)
+  t.throws(() => kernels.lookUp(samples, kernels.allocate(65535), kernels.allocate(64)), RangeError)
+  t.throws(() => kernels.filterAverage(kernels.allocate(20), 8, 1, kernels.allocate(9)), RangeError)
+  t.throws(() => kernels.filterAverage(kernels.allocate(16), 8, 1, kernels.allocate(8)), RangeError)
+  t.throws(() => kernels.adler32(new Uint8Array(1), 1), TypeError)
   t.throws(() => kernels.decodeHuffman([kernels.allocate(8)], []), RangeError)
 })

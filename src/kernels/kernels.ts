@@ -103,16 +103,65 @@ export interface Kernels {
   encodeTile(samples: Uint16Array, out: Uint8Array, at: number): number
 
   /**
-   * Grey values of samples: round(255 · tᵞ), t being the place between black and white, 0 … 1.
+   * Unpack one LZ4 block.
    *
-   * @param black shown black, in stored values; `white` is shown white.
+   * @param target filled to its end.
+   * @returns whether the block held exactly so many bytes. What a damaged one left in the target is undefined.
+   */
+  unpackLz4(packed: Uint8Array, target: Uint8Array): boolean
+
+  /**
+   * Put samples together from planes of their bytes: the first bytes of all samples, then the second ones, and so on.
+   *
+   * @param size bytes of a sample: 2, 4 or 8.
+   * @param target of the length of `planes`, a whole number of samples.
+   */
+  unshuffle(planes: Uint8Array, size: number, target: Uint8Array): void
+
+  /**
+   * The entry of a table for each sample.
+   *
+   * @param table of length 65,536.
    * @param target of the length of `samples`.
    */
-  shade(samples: Uint16Array, black: number, white: number, gamma: number, target: Uint8Array): void
-}
+  lookUp(samples: Uint16Array, table: Uint8Array, target: Uint8Array): void
 
-/** Grey of one sample, 0 … 255. */
-export function greyOf(sample: number, black: number, white: number, gamma: number): number {
-  const t = Math.min(1, Math.max(0, (sample - black) / (white - black)))
-  return Math.round(255 * (gamma === 1 ? t : t ** gamma))
+  /**
+   * Filter rows of a PNG with its filter "Average": differences from ⌊(left + above) / 2⌋.
+   *
+   * @param pixels the row above, zeros for the first, and then the rows.
+   * @param pixelBytes from a byte to the one on its left; outside the picture is 0.
+   * @param target for each row a byte that names the filter, and the differences.
+   */
+  filterAverage(pixels: Uint8Array, rowBytes: number, pixelBytes: number, target: Uint8Array): void
+
+  /**
+   * The symbols by which a deflate block stands for bytes: the bytes themselves, and for longer runs matches at distance 1.
+   *
+   * @param matchOfRun of length 259: the symbol of the longest match in a run of so many bytes.
+   * @param lengthOfMatch of length 286: the length of the match that a symbol stands for.
+   * @param symbols has room for as many as there are bytes.
+   * @param counts of length 286; the count of each symbol is increased.
+   * @returns how many symbols there are.
+   */
+  findSymbols(
+    bytes: Uint8Array,
+    matchOfRun: Uint16Array,
+    lengthOfMatch: Uint16Array,
+    symbols: Uint16Array,
+    counts: Uint32Array,
+  ): number
+
+  /**
+   * Write the codes of symbols, their first bits lowest.
+   *
+   * @param codes of length 286: the bits of a code, times 256, plus how many there are; at most 24.
+   * @param out has room for three bytes a symbol and eight more.
+   * @param bit where to begin, in bits from the start of `out`; those before stay.
+   * @returns the bit behind the last one.
+   */
+  writeCodes(symbols: Uint16Array, codes: Uint32Array, out: Uint8Array, bit: number): number
+
+  /** Adler-32 checksum of bytes and of those before, whose checksum is `sum`; 1 of none. */
+  adler32(bytes: Uint8Array, sum: number): number
 }

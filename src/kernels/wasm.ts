@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { builtModule } from '../built-module.js'
 import { fromSystemError } from '../errors.js'
-import { greyOf, type Kernels } from './kernels.js'
+import type { Kernels } from './kernels.js'
 
 /** Beside this file's folder when it is compiled, and found from its source as well. */
 const MODULE = builtModule('kernels.wasm')
@@ -19,13 +19,15 @@ const MAX_TILE_SAMPLES = 2 ** 20
 /** c-blosc takes shorter planes to be one stream, whatever the frame says. */
 const MIN_TILE_SAMPLES = 128
 const SAMPLE_VALUES = 2 ** 16
+/** Of a deflate block: symbols, and lengths of runs that a match may have, 0 included. */
+const DEFLATE_SYMBOLS = 286
+const RUN_LENGTHS = 259
 
 /** What kernels/index.ts exports; arrays are passed as addresses. */
 interface Exports {
   readonly memory: WebAssembly.Memory
   readonly ARENA: WebAssembly.Global
   readonly RECORDS: WebAssembly.Global
-  readonly GREY_TABLE: WebAssembly.Global
   decodeHuffman(count: number): void
   copy(target: number, targetStride: number, source: number, stride: number, width: number, height: number): void
   average(target: number, stride: number, width: number, height: number, count: number): void
@@ -41,7 +43,20 @@ interface Exports {
   ): void
   histogram(samples: number, length: number, mask: number, counts: number): void
   encodeTile(samples: number, length: number, frame: number): number
-  shade(samples: number, length: number, first: number, range: number, target: number): void
+  unpackLz4(source: number, length: number, target: number, capacity: number): number
+  unshuffle(planes: number, count: number, size: number, target: number): void
+  lookUp(samples: number, length: number, table: number, target: number): void
+  filterAverage(pixels: number, rowBytes: number, pixelBytes: number, rows: number, target: number): void
+  findSymbols(
+    bytes: number,
+    length: number,
+    symbols: number,
+    counts: number,
+    matchOfRun: number,
+    lengthOfMatch: number,
+  ): number
+  writeCodes(symbols: number, count: number, codes: number, out: number, bit: number): number
+  adler32(bytes: number, length: number, sum: number): number
 }
 
 /**
@@ -72,8 +87,6 @@ export function createKernels(module: WebAssembly.Module, arenaBytes: number): K
   exports.memory.grow(Math.max(0, Math.ceil(missing / PAGE_BYTES)))
   const { buffer } = exports.memory
   const records = new Uint32Array(buffer, exports.RECORDS.value, MAX_RECORDS * RECORD_NUMBERS)
-  const greys = new Uint8Array(buffer, exports.GREY_TABLE.value, SAMPLE_VALUES)
-  let shown: { black: number; white: number; gamma: number; first: number; range: number } | undefined
   let free = arenaStart
 
   /** The address of an array. */
@@ -171,17 +184,55 @@ export function createKernels(module: WebAssembly.Module, arenaBytes: number): K
       return exports.encodeTile(addressOf(samples), samples.length, addressOf(out) + at)
     },
 
-    shade(samples, black, white, gamma, target) {
+    unpackLz4(packed, target) {
+      return exports.unpackLz4(addressOf(packed), packed.length, addressOf(target), target.length) !== 0
+    },
+
+    unshuffle(planes, size, target) {
+      expectLength('the target', target.length, planes.length)
+      if (planes.length % size !== 0) throw new RangeError(`${planes.length} bytes for samples of ${size}`)
+      exports.unshuffle(addressOf(planes), planes.length / size, size, addressOf(target))
+    },
+
+    lookUp(samples, table, target) {
+      expectLength('the table', table.length, SAMPLE_VALUES)
       expectLength('the target', target.length, samples.length)
-      if (shown === undefined || shown.black !== black || shown.white !== white || shown.gamma !== gamma) {
-        // All samples outside the window look like the nearest one that lies outside.
-        const clamp = (value: number): number => Math.min(SAMPLE_VALUES - 1, Math.max(0, value))
-        const first = clamp(Math.floor(Math.min(black, white)) - 1)
-        const range = clamp(Math.ceil(Math.max(black, white)) + 1) - first
-        for (let i = 0; i <= range; i++) greys[i] = greyOf(first + i, black, white, gamma)
-        shown = { black, white, gamma, first, range }
-      }
-      exports.shade(addressOf(samples), samples.length, shown.first, shown.range, addressOf(target))
+      exports.lookUp(addressOf(samples), samples.length, addressOf(table), addressOf(target))
+    },
+
+    filterAverage(pixels, rowBytes, pixelBytes, target) {
+      const rows = pixels.length / rowBytes - 1
+      if (!(Number.isInteger(rows) && rows >= 0 && pixelBytes <= rowBytes))
+        throw new RangeError(`${pixels.length} bytes of pixels in rows of ${rowBytes}`)
+      expectLength('the target', target.length, rows * (rowBytes + 1))
+      exports.filterAverage(addressOf(pixels) + rowBytes, rowBytes, pixelBytes, rows, addressOf(target))
+    },
+
+    findSymbols(bytes, matchOfRun, lengthOfMatch, symbols, counts) {
+      expectLength('matches of runs', matchOfRun.length, RUN_LENGTHS)
+      expectLength('lengths of matches', lengthOfMatch.length, DEFLATE_SYMBOLS)
+      expectLength('counts', counts.length, DEFLATE_SYMBOLS)
+      if (symbols.length < bytes.length)
+        throw new RangeError(`${bytes.length} symbols do not fit an array of ${symbols.length}`)
+      return exports.findSymbols(
+        addressOf(bytes),
+        bytes.length,
+        addressOf(symbols),
+        addressOf(counts),
+        addressOf(matchOfRun),
+        addressOf(lengthOfMatch),
+      )
+    },
+
+    writeCodes(symbols, codes, out, bit) {
+      expectLength('codes', codes.length, DEFLATE_SYMBOLS)
+      if (bit < 0 || bit / 8 + 3 * symbols.length + 8 > out.length)
+        throw new RangeError(`${symbols.length} codes may not fit ${out.length} bytes from bit ${bit} on`)
+      return exports.writeCodes(addressOf(symbols), symbols.length, addressOf(codes), addressOf(out), bit)
+    },
+
+    adler32(bytes, sum) {
+      return exports.adler32(addressOf(bytes), bytes.length, sum) >>> 0
     },
   }
 }
