@@ -1,5 +1,7 @@
-import { compressSync, uncompressSync } from 'lz4-napi'
+import { compressSync } from 'lz4-napi'
 import { CorruptDataError, UnsupportedDataError } from '../errors.js'
+import type { Kernels } from '../kernels/kernels.js'
+import { compileKernels, createKernels } from '../kernels/wasm.js'
 
 /**
  * Blosc-1 frames with byte shuffle and LZ4, the chunk codec of our arrays.
@@ -19,6 +21,9 @@ const FLAG_MEMCPY = 0x02
 const FLAG_BIT_SHUFFLE = 0x04
 const FLAG_UNSPLIT = 0x10
 const LZ4_CODE = 1
+
+/** Arrays of the kernels begin at multiples of it. */
+const ALIGNMENT = 16
 
 /** Bytes that `encodeBlosc` needs at most for `length` bytes of samples of `typeSize` bytes. */
 export function largestFrame(length: number, typeSize: number): number {
@@ -54,6 +59,32 @@ export function encodeBlosc(bytes: Uint8Array, typeSize: number): Uint8Array {
   return frame.subarray(0, end)
 }
 
+/** Memory of the kernels in which frames are decoded; every thread has its own. */
+interface Workspace {
+  readonly kernels: Kernels
+  /** One stream as it is stored. */
+  readonly packed: Uint8Array
+  /** One block, unpacked. */
+  readonly planes: Uint8Array
+  readonly samples: Uint8Array
+}
+
+let workspace: Workspace | undefined
+
+/** @param bytes of the samples of a chunk: the largest so far decides how much memory is kept. */
+function workspaceFor(bytes: number): Workspace {
+  if (workspace === undefined || workspace.samples.length < bytes) {
+    const kernels = createKernels(compileKernels(), 3 * (bytes + ALIGNMENT))
+    workspace = {
+      kernels,
+      packed: kernels.allocate(bytes),
+      planes: kernels.allocate(bytes),
+      samples: kernels.allocate(bytes),
+    }
+  }
+  return workspace
+}
+
 /**
  * Decode a frame as `encodeBlosc` writes them; other writers' block sizes and memcpy frames are understood too.
  *
@@ -84,53 +115,46 @@ export function decodeBlosc(frame: Uint8Array, expectedBytes: number, typeSize: 
     })
   }
   if (blockSize === 0 || blockSize > length) throw damaged(`a block size of ${blockSize} bytes`)
-  const out = new Uint8Array(length)
   const blocks = Math.ceil(length / blockSize)
   if (HEADER_BYTES + 4 * blocks > frame.length) throw damaged('its block table is cut off')
+  const { kernels, packed, planes, samples } = workspaceFor(length)
   for (let block = 0; block < blocks; block++) {
-    const size = Math.min(blockSize, length - block * blockSize)
+    const start = block * blockSize
+    const size = Math.min(blockSize, length - start)
     // A last block that is shorter than the others is never split.
     const streams = !(flags & FLAG_UNSPLIT) && typeSize > 1 && size === blockSize ? typeSize : 1
     const streamLength = size / streams
     if (!Number.isInteger(streamLength)) throw damaged('a block that is no whole number of samples')
-    const shuffled = new Uint8Array(size)
     let at = view.getUint32(HEADER_BYTES + 4 * block, true)
     for (let stream = 0; stream < streams; stream++) {
       if (at + 4 > frame.length) throw damaged('a stream that starts beyond its end')
       const stored = view.getInt32(at, true)
       at += 4
       if (stored < 0 || at + stored > frame.length) throw damaged('a stream that reaches beyond its end')
-      const packed = frame.subarray(at, at + stored)
-      shuffled.set(stored === streamLength ? packed : unpack(packed, streamLength, damaged), stream * streamLength)
+      if (stored > streamLength) throw damaged('a stream that is longer than what it holds')
+      const bytes = frame.subarray(at, at + stored)
+      const plane = planes.subarray(stream * streamLength, (stream + 1) * streamLength)
       at += stored
+      if (stored === streamLength) {
+        plane.set(bytes)
+        continue
+      }
+      packed.set(bytes)
+      if (!kernels.unpackLz4(packed.subarray(0, stored), plane)) throw damaged('an LZ4 stream that cannot be unpacked')
     }
-    if (flags & FLAG_SHUFFLE && typeSize > 1) unshuffle(shuffled, out.subarray(block * blockSize), typeSize)
-    else out.set(shuffled, block * blockSize)
+    const shuffled = planes.subarray(0, size)
+    const out = samples.subarray(start, start + size)
+    if (!(flags & FLAG_SHUFFLE) || typeSize === 1) {
+      out.set(shuffled)
+      continue
+    }
+    // Bytes beyond the last whole sample stay where they are, as c-blosc has it.
+    const whole = size - (size % typeSize)
+    kernels.unshuffle(shuffled.subarray(0, whole), typeSize, out.subarray(0, whole))
+    out.set(shuffled.subarray(whole), whole)
   }
-  return out
-}
-
-function unpack(packed: Uint8Array, length: number, damaged: (what: string) => Error): Uint8Array {
-  const withLength = Buffer.allocUnsafe(4 + packed.length)
-  withLength.writeUInt32LE(length, 0)
-  withLength.set(packed, 4)
-  let bytes: Uint8Array
-  try {
-    bytes = uncompressSync(withLength)
-  } catch (error) {
-    throw damaged(`LZ4 says "${(error as Error).message}"`)
-  }
-  if (bytes.length !== length) throw damaged(`an LZ4 stream of ${bytes.length} bytes where ${length} are expected`)
-  return bytes
-}
-
-/** Planes of bytes back to samples; bytes beyond the last whole sample stay where they are, as c-blosc does. */
-function unshuffle(planes: Uint8Array, out: Uint8Array, typeSize: number): void {
-  const samples = Math.floor(planes.length / typeSize)
-  for (let plane = 0; plane < typeSize; plane++) {
-    const from = plane * samples
-    for (let i = 0, to = plane; i < samples; i++, to += typeSize) out[to] = planes[from + i]
-  }
-  const whole = samples * typeSize
-  out.set(planes.subarray(whole), whole)
+  // All of it is written to, so it need not be cleared first.
+  const decoded = Buffer.allocUnsafeSlow(length)
+  decoded.set(samples.subarray(0, length))
+  return decoded
 }

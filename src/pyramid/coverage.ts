@@ -1,6 +1,9 @@
 import { intersect, type Rect, rectAtLevel, unite } from '../plane.js'
 import { gridOf, levelSize, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 
+/** Cutting a region into what is left of it beats looking at every pixel while rectangles are few. */
+const FEW_RECTS = 16
+
 /** Which pixels of a pyramid were imaged. Known from rectangles or files, never guessed from sample values. */
 export interface Coverage {
   /** Box around everything covered, level-0 px; undefined where nothing is. */
@@ -66,6 +69,15 @@ function cutOut(part: Rect, rect: Rect): Rect[] {
   return pieces.filter(piece => piece.x0 < piece.x1 && piece.y0 < piece.y1)
 }
 
+function atLevel0(level: number, { x0, y0, x1, y1 }: Rect): Rect {
+  const scale = 2 ** level
+  return { x0: x0 * scale, y0: y0 * scale, x1: x1 * scale, y1: y1 * scale }
+}
+
+function overlap(a: Rect, b: Rect): boolean {
+  return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
+}
+
 /**
  * Coverage by the rectangles of frames: at level n a rectangle covers [⌊x0/2ⁿ⌋, ⌈x1/2ⁿ⌉).
  *
@@ -99,35 +111,34 @@ export class FrameCoverage implements Coverage {
 
   /** Indices (ascending) of the rectangles that touch `region`, given in px of `level`. */
   touching(level: number, region: Rect): number[] {
-    const scale = 2 ** level
-    const area = { x0: region.x0 * scale, y0: region.y0 * scale, x1: region.x1 * scale, y1: region.y1 * scale }
-    const touches = (i: number): boolean => {
-      const rect = this.#rects[i]
-      return rect.x0 < area.x1 && rect.x1 > area.x0 && rect.y0 < area.y1 && rect.y1 > area.y0
-    }
-    const bucketCount = ((area.x1 - area.x0) / SHARD_SIZE + 1) * ((area.y1 - area.y0) / SHARD_SIZE + 1)
-    // A coarse tile spans more buckets than there are frames: then look at every frame once.
-    if (bucketCount > this.#rects.length) return [...this.#rects.keys()].filter(touches)
+    const area = atLevel0(level, region)
+    if (this.#isLarge(area)) return [...this.#rects.keys()].filter(i => overlap(this.#rects[i], area))
     const found = new Set<number>()
-    for (const key of this.#bucketKeys(area)) for (const i of this.#buckets.get(key) ?? []) if (touches(i)) found.add(i)
+    for (const i of this.#near(area)) if (overlap(this.#rects[i], area)) found.add(i)
     return [...found].sort((a, b) => a - b)
   }
 
   /** Set the bytes of `mask` (row-major, `region` in px of `level`) to 1 where a rectangle lies. */
   fillMask(level: number, region: Rect, mask: Uint8Array): void {
-    const rects = this.touching(level, region).map(i => rectAtLevel(this.#rects[i], level))
-    fillMask(mask, region, rects)
+    fillMask(mask, region, this.#rectsIn(level, region))
   }
 
-  hasTile(address: TileAddress): boolean {
-    return this.touching(address.level, tileRegion(address, this.#geometry.tileSize)).length > 0
+  hasTile({ level, row, column }: TileAddress): boolean {
+    const area = atLevel0(level, tileRegion({ row, column }, this.#geometry.tileSize))
+    if (this.#isLarge(area)) return this.#rects.some(rect => overlap(rect, area))
+    for (const i of this.#near(area)) if (overlap(this.#rects[i], area)) return true
+    return false
   }
 
-  tileMask(address: TileAddress): Uint8Array | undefined {
+  tileMask({ level, row, column }: TileAddress): Uint8Array | undefined {
     const { tileSize } = this.#geometry
+    const region = tileRegion({ row, column }, tileSize)
+    const rects = this.#rectsIn(level, region)
+    const few = rects.length <= FEW_RECTS
+    if (few && isCovered(region, rects)) return undefined
     const mask = new Uint8Array(tileSize * tileSize)
-    this.fillMask(address.level, tileRegion(address, this.#geometry.tileSize), mask)
-    return mask.includes(0) ? mask : undefined
+    fillMask(mask, region, rects)
+    return few || Buffer.from(mask.buffer).includes(0) ? mask : undefined
   }
 
   tileRuns(level: number): number[] {
@@ -143,6 +154,21 @@ export class FrameCoverage implements Coverage {
       }
     }
     return runLengths(present)
+  }
+
+  /** Rectangles that touch a region, both in px of the level. */
+  #rectsIn(level: number, region: Rect): Rect[] {
+    return this.touching(level, region).map(i => rectAtLevel(this.#rects[i], level))
+  }
+
+  /** A coarse tile spans more buckets than there are frames: then every frame is looked at once. */
+  #isLarge({ x0, y0, x1, y1 }: Rect): boolean {
+    return ((x1 - x0) / SHARD_SIZE + 1) * ((y1 - y0) / SHARD_SIZE + 1) > this.#rects.length
+  }
+
+  /** Indices of the rectangles in the buckets that an area touches, some more than once. */
+  *#near(area: Rect): Generator<number> {
+    for (const key of this.#bucketKeys(area)) yield* this.#buckets.get(key) ?? []
   }
 
   *#bucketKeys(area: Rect): Generator<number> {

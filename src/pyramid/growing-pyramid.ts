@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
 import {
   CorruptDataError,
   fromSystemError,
@@ -10,34 +9,32 @@ import {
   SourceUnavailableError,
   UnsupportedDataError,
 } from '../errors.js'
-import { type Plane, SAMPLE_TYPES, type SampleType } from '../plane.js'
+import { type Plane, type Rect, SAMPLE_TYPES, type SampleType } from '../plane.js'
 import { THUMBNAIL_EDGE, THUMBNAIL_LEVEL, type Thumbnail } from './build-feed.js'
 import { BuiltShards, maskOfRects, type StoredShard } from './built-shards.js'
+import type { ByteStore } from './byte-store.js'
 import type { Coverage } from './coverage.js'
 import type { Histogram } from './histogram.js'
 import { JournalFollower } from './journal-follower.js'
 import type { LineRange } from './journal-lines.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 import { OpenShard } from './open-shard.js'
+import type { OpenShards } from './open-shards.js'
+import type { PlacementRow, PlacementTable } from './placement-table.js'
 import { PlaneCoverages } from './plane-coverages.js'
 import type { Channel, CoveredTile, Growth, GrowthChange, MosaicSelection, Pyramid, Well } from './pyramid.js'
 import { geometryOf, lineageOf, type PyramidRecord, versionOf } from './pyramid-record.js'
 import { extentOf, openTilestagePyramid, readPlacement, readRecord } from './pyramid-store.js'
+import { ReadMemory } from './read-memory.js'
 import { readRootStamp } from './root-stamp.js'
 import { RunningHistograms } from './running-histograms.js'
 import { nameOfShard, type ShardEntry } from './shard-entry.js'
 import { largestShard } from './shard-file.js'
 import { blankCanvas, canvasOf, halveCanvas, pasteSquare, type TileCanvas, tileOf } from './tile-canvas.js'
 
-/** Shards kept open. */
-const OPEN_SHARDS = 64
-
-/** Bound on composed tiles and thumbnails in memory, with their masks. */
-const COMPOSED_BYTES = 64 * 2 ** 20
-
 /** Between the two files of a new plan there is a moment when they do not fit together. */
-const PLAN_TRIES = 5
-const PLAN_WAIT_MS = 50
+const PLAN_TRIES = 20
+const PLAN_WAIT_MS = 10
 
 /** So there is between a shard's file and its line in the journal. */
 const SHARD_TRIES = 8
@@ -47,38 +44,60 @@ const SHARD_WAIT_MS = 40
  * Open a pyramid that is being built, or whose build was stopped: what there is of it is shown. If it is complete by
  * now, it is opened as such.
  *
+ * @param memory shared with other pyramids that are open.
  * @throws {UnsupportedDataError} no pyramid of ours, or one that has no plan yet.
  * @throws {CorruptDataError} damaged metadata or plan.
  */
-export async function openGrowingPyramid(directory: string): Promise<Pyramid> {
+export async function openGrowingPyramid(directory: string, memory = new ReadMemory()): Promise<Pyramid> {
   const path = await realpath(directory).catch(error => Promise.reject(fromSystemError(error, directory)))
+  const plan = await readPlan(path, undefined)
+  if (!plan) throw new UnsupportedDataError(`${directory} is not a tilestage pyramid.`, { url: directory })
+  const { stamp, record, coverages } = plan
+  if (record.complete) return openTilestagePyramid(path, memory)
+  if (!coverages) {
+    throw new UnsupportedDataError(
+      `${directory} is a pyramid whose build was not finished and left no plan; run the same build command again.`,
+      { url: directory },
+    )
+  }
+  const pyramid = new GrowingPyramid(path, stamp, record, coverages, memory)
+  await pyramid.look()
+  return pyramid
+}
+
+/** What is going to be built. */
+interface PlanOfBuild {
+  /** Of the root that the record is from. */
+  readonly stamp: string
+  readonly record: PyramidRecord
+  /** Undefined where the record says of no plan, or that it is done. */
+  readonly coverages: PlaneCoverages | undefined
+}
+
+/**
+ * Read the newest plan: again where it is being replaced just now, as its two files do not fit together then.
+ *
+ * @param known stamp of the plan that is known already.
+ * @returns undefined where that is still the one, or where there is none.
+ * @throws {CorruptDataError} damaged metadata or plan.
+ */
+async function readPlan(path: string, known: string | undefined): Promise<PlanOfBuild | undefined> {
   for (let tries = 1; ; tries++) {
     const stamp = await readRootStamp(path)
+    if (stamp === undefined || stamp === known) return undefined
     const record = await readRecord(path)
-    if (!record) throw new UnsupportedDataError(`${directory} is not a tilestage pyramid.`, { url: directory })
-    if (record.complete) return openTilestagePyramid(path)
-    if (!record.placement) {
-      throw new UnsupportedDataError(
-        `${directory} is a pyramid whose build was not finished and left no plan; run the same build command again.`,
-        { url: directory },
-      )
-    }
+    if (!record) return undefined
     try {
-      const coverages = await readCoverages(path, record)
-      const pyramid = new GrowingPyramid(path, stamp, record, coverages)
-      await pyramid.look()
-      return pyramid
+      const { placement, complete } = record
+      if (!placement || complete) return { stamp, record, coverages: undefined }
+      const table = await readPlacement(path, record, placement)
+      return { stamp, record, coverages: new PlaneCoverages(geometryOf(record), extentOf(record), table) }
     } catch (error) {
       const mayPass = error instanceof CorruptDataError || error instanceof NotFoundError
       if (!mayPass || tries === PLAN_TRIES) throw error
       await delay(PLAN_WAIT_MS)
     }
   }
-}
-
-async function readCoverages(path: string, record: PyramidRecord): Promise<PlaneCoverages> {
-  const rows = record.placement ? await readPlacement(path, record, record.placement) : []
-  return new PlaneCoverages(geometryOf(record), extentOf(record), rows)
 }
 
 /** A shard's file is not what the journal says, or not there: perhaps it was replaced, and the line will follow. */
@@ -91,18 +110,17 @@ class ShardMismatch extends Error {
   }
 }
 
-interface OpeningShard {
-  readonly shard: StoredShard
-  readonly opened: Promise<OpenShard>
-}
-
 interface Composed {
   /** `BuiltShards.tileStamp` of a tile, the checksum of a thumbnail's shard. */
   readonly of: number | string
   readonly tile: CoveredTile
 }
 
+/** Counts growing pyramids that were opened. */
+let pyramidsOpened = 0
+
 class GrowingPyramid implements Pyramid, Growth {
+  id: string
   readonly path: string
   readonly name: string
   readonly format = 'tilestage'
@@ -114,7 +132,7 @@ class GrowingPyramid implements Pyramid, Growth {
   onWanted: (selection: MosaicSelection, address: TileAddress) => void = () => undefined
   /** Of the newest plan. */
   #record: PyramidRecord
-  #stamp: string | undefined
+  #stamp: string
   #coverages: PlaneCoverages
   #plan = 1
   #hasEnded = false
@@ -123,23 +141,27 @@ class GrowingPyramid implements Pyramid, Growth {
   readonly #follower: JournalFollower
   /** What a sample that is not covered counts as when it is reduced; undefined leaves it out. */
   readonly #absentAs: number | undefined
-  readonly #shards = new LRUCache<string, OpeningShard>({
-    max: OPEN_SHARDS,
-    // Of a shard that never opened nothing is left.
-    dispose: ({ opened }) => void opened.then(shard => shard.close()).catch(() => undefined),
-  })
-  readonly #composed = new LRUCache<string, Composed>({
-    maxSize: COMPOSED_BYTES,
-    sizeCalculation: ({ tile }) => tile.plane.samples.byteLength + (tile.mask?.byteLength ?? 0),
-  })
+  readonly #shards: OpenShards
+  /** Tiles and thumbnails that were put together, under keys that begin with `#keys`. */
+  readonly #store: ByteStore
+  readonly #keys = `composed ${++pyramidsOpened}`
   /** Shards whose file stayed wrong: they are not waited for again. */
   readonly #damaged = new WeakSet<StoredShard>()
   /** The last look that was begun or waits its turn. */
   #lastLook: Promise<void> = Promise.resolve()
   #waitingLook: Promise<void> | undefined
 
-  constructor(path: string, stamp: string | undefined, record: PyramidRecord, coverages: PlaneCoverages) {
-    const { sampleType, pedestal, settings } = record
+  constructor(
+    path: string,
+    stamp: string,
+    record: PyramidRecord,
+    coverages: PlaneCoverages,
+    { shards, store }: ReadMemory,
+  ) {
+    this.#shards = shards
+    this.#store = store
+    const { id, sampleType, pedestal, settings } = record
+    this.id = id
     this.path = path
     this.name = basename(path)
     this.version = versionOf(record)
@@ -156,10 +178,6 @@ class GrowingPyramid implements Pyramid, Growth {
 
   get growth(): Growth {
     return this
-  }
-
-  get id(): string {
-    return this.#record.id
   }
 
   get sampleType(): SampleType {
@@ -198,8 +216,16 @@ class GrowingPyramid implements Pyramid, Growth {
     return this.#hasEnded
   }
 
+  get placement(): PlacementTable {
+    return this.#coverages.placement
+  }
+
   coverage(selection: MosaicSelection): Coverage {
     return this.#coverages.of(selection)
+  }
+
+  framesAt(selection: MosaicSelection, level: number, region: Rect): PlacementRow[] {
+    return this.#coverages.framesAt(selection, level, region)
   }
 
   async histogram(channel: number): Promise<Histogram> {
@@ -240,7 +266,7 @@ class GrowingPyramid implements Pyramid, Growth {
 
   offerThumbnail(entry: ShardEntry, { samples, mask }: Thumbnail): void {
     const plane = { width: THUMBNAIL_EDGE, height: THUMBNAIL_EDGE, sampleType: this.sampleType, samples }
-    this.#composed.set(`thumbnail ${nameOfShard(entry)}`, { of: entry.crc32, tile: { plane, mask } })
+    this.#keep(`thumbnail ${nameOfShard(entry)}`, { of: entry.crc32, tile: { plane, mask } })
   }
 
   /** Looks that are asked for while one waits its turn are that one: it begins after they were asked for. */
@@ -258,8 +284,7 @@ class GrowingPyramid implements Pyramid, Growth {
 
   async close(): Promise<void> {
     this.#hasEnded = true
-    this.#shards.clear()
-    this.#composed.clear()
+    this.#shards.closeBelow(this.path)
     await this.#lastLook
     await this.#follower.close()
   }
@@ -267,18 +292,15 @@ class GrowingPyramid implements Pyramid, Growth {
   async #lookNow(): Promise<void> {
     if (this.#hasEnded) return
     // The root first: when it says that the pyramid is complete, the journal is too.
-    const stamp = await readRootStamp(this.path)
-    const record = stamp === undefined || stamp === this.#stamp ? undefined : await readRecord(this.path)
+    const plan = await readPlan(this.path, this.#stamp)
     const planBefore = this.#plan
     await this.#followJournal()
-    if (record) {
-      if (versionOf(record) !== this.version) this.#hasEnded = true
-      else {
-        this.#coverages = await readCoverages(this.path, record)
-        this.#record = record
-        this.#stamp = stamp
-        this.#plan++
-      }
+    if (plan && versionOf(plan.record) !== this.version) this.#hasEnded = true
+    else if (plan?.coverages) {
+      this.#coverages = plan.coverages
+      this.#record = plan.record
+      this.#stamp = plan.stamp
+      this.#plan++
     }
     const { shards, hasLost } = this.#built.takeChanges()
     // Of a shard that is gone there is no version to tell, so everybody shall read the coverage again.
@@ -325,12 +347,15 @@ class GrowingPyramid implements Pyramid, Growth {
   async #readStored(shard: StoredShard, address: TileAddress, mask: Uint8Array | undefined): Promise<CoveredTile> {
     const { tileSize } = this.geometry
     const across = SHARD_SIZE / tileSize
-    let opened = await this.#shard(shard)
-    // Others may have pushed it out of those that are kept open.
-    while (opened.isClosed) opened = await this.#shard(shard)
-    const samples = await opened.readTile((address.row % across) * across + (address.column % across))
-    if (samples) return { plane: { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }, mask }
     const url = join(this.path, shard.name)
+    const i = (address.row % across) * across + (address.column % across)
+    const samples = await this.#shards.read(
+      url,
+      shard,
+      () => this.#openShard(shard),
+      opened => opened.readTile(i),
+    )
+    if (samples) return { plane: { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }, mask }
     throw new CorruptDataError(`${url} lacks a tile that its frames cover; the pyramid is damaged.`, { url })
   }
 
@@ -343,14 +368,14 @@ class GrowingPyramid implements Pyramid, Growth {
     const { channel, zPlane, timePoint } = selection
     const key = `${timePoint}/${channel}/${zPlane}/${address.level}/${address.row}/${address.column}`
     const stamp = this.#built.tileStamp(selection, address)
-    const known = this.#composed.get(key)
+    const known = this.#kept(key)
     if (known?.of === stamp) return known.tile
     const canvas =
       address.level === THUMBNAIL_LEVEL
         ? await this.#joinThumbnails(selection, address, signal)
         : await this.#reduceChildren(selection, address, signal)
     const tile = tileOf(canvas)
-    if (tile && this.#built.tileStamp(selection, address) === stamp) this.#composed.set(key, { of: stamp, tile })
+    if (tile && this.#built.tileStamp(selection, address) === stamp) this.#keep(key, { of: stamp, tile })
     return tile
   }
 
@@ -402,7 +427,7 @@ class GrowingPyramid implements Pyramid, Growth {
   /** A leaf reduced to level 3: what was offered, or worked out from its file. */
   async #thumbnail(leaf: StoredShard, signal: AbortSignal | undefined): Promise<CoveredTile | undefined> {
     const key = `thumbnail ${leaf.name}`
-    const known = this.#composed.get(key)
+    const known = this.#kept(key)
     if (known?.of === leaf.crc32) return known.tile
     const { tileSize } = this.geometry
     const across = SHARD_SIZE / tileSize
@@ -419,8 +444,17 @@ class GrowingPyramid implements Pyramid, Growth {
       pasteSquare(part, { x: 0, y: 0 }, canvas, { x: x * edge, y: y * edge }, edge)
     }
     const tile = tileOf(canvas)
-    if (tile) this.#composed.set(key, { of: leaf.crc32, tile })
+    if (tile) this.#keep(key, { of: leaf.crc32, tile })
     return tile
+  }
+
+  #kept(key: string): Composed | undefined {
+    return this.#store.get(`${this.#keys} ${key}`)
+  }
+
+  #keep(key: string, composed: Composed): void {
+    const { plane, mask } = composed.tile
+    this.#store.set(`${this.#keys} ${key}`, composed, plane.samples.byteLength + (mask?.byteLength ?? 0))
   }
 
   /** Do something that reads shards; when one is not what the journal said, look what became of it and do it again. */
@@ -446,18 +480,6 @@ class GrowingPyramid implements Pyramid, Growth {
         await delay(SHARD_WAIT_MS, undefined, { signal })
       }
     }
-  }
-
-  /** A shard that is kept open, or on its way. A failure is not kept: the next request tries again. */
-  #shard(shard: StoredShard): Promise<OpenShard> {
-    const known = this.#shards.get(shard.name)
-    if (known?.shard === shard) return known.opened
-    const opening = { shard, opened: this.#openShard(shard) }
-    this.#shards.set(shard.name, opening)
-    opening.opened.catch(() => {
-      if (this.#shards.peek(shard.name) === opening) this.#shards.delete(shard.name)
-    })
-    return opening.opened
   }
 
   /** @throws {ShardMismatch} the file is another than the journal tells of. */

@@ -1,10 +1,11 @@
+import { read } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from '@node-rs/crc32'
 import { CorruptDataError, fromSystemError } from '../errors.js'
 import { SAMPLE_TYPES, type SampleArray, type SampleType } from '../plane.js'
 import { openFile } from '../sources/read-file.js'
 import { SHARD_SIZE } from './mosaic-geometry.js'
-import { type ChunkRange, decodeShardIndex, decodeTile, indexLength } from './shard-file.js'
+import { decodeShardIndex, decodeTile, frameOfChunk, indexLength } from './shard-file.js'
 
 const CHECKSUM_BLOCK = 2 ** 20
 
@@ -22,17 +23,12 @@ export class OpenShard {
   readonly #url: string
   readonly #file: FileHandle
   readonly #shape: TileShape
-  readonly #index: readonly (ChunkRange | undefined)[]
+  /** Offset and length of each tile; the length is 0 where there is none. Hundreds of shards are open at a time. */
+  readonly #index: Float64Array
   #users = 0
   #closing = false
 
-  private constructor(
-    url: string,
-    file: FileHandle,
-    bytes: number,
-    shape: TileShape,
-    index: readonly (ChunkRange | undefined)[],
-  ) {
+  private constructor(url: string, file: FileHandle, bytes: number, shape: TileShape, index: Float64Array) {
     this.#url = url
     this.#file = file
     this.bytes = bytes
@@ -52,7 +48,8 @@ export class OpenShard {
       if (size < length)
         throw new CorruptDataError(`${url} is cut off: ${size} bytes are too few for a shard.`, { url })
       const tileBytes = tileSize ** 2 * SAMPLE_TYPES[sampleType].bytes
-      const index = decodeShardIndex(await readExactly(file, size - length, length, url), size, tileBytes, url)
+      const ranges = decodeShardIndex(await readExactly(file, size - length, length, url), size, tileBytes, url)
+      const index = Float64Array.from(ranges.flatMap(range => [range?.offset ?? 0, range?.length ?? 0]))
       return new OpenShard(url, file, size, shape, index)
     } catch (error) {
       await file.close()
@@ -70,13 +67,18 @@ export class OpenShard {
    * @returns its samples; undefined where the shard has no such tile.
    * @throws {CorruptDataError} the tile is damaged. @throws {SourceUnavailableError} it cannot be read.
    */
-  readTile(i: number): Promise<SampleArray | undefined> {
-    return this.#use(async () => {
-      const range = this.#index[i]
-      if (!range) return undefined
-      const chunk = await readExactly(this.#file, range.offset, range.length, this.#url)
-      return decodeTile(chunk, this.#shape.sampleType, this.#shape.tileSize ** 2, this.#url)
-    })
+  async readTile(i: number): Promise<SampleArray | undefined> {
+    const chunk = await this.#readRange(i)
+    return chunk && decodeTile(chunk, this.#shape.sampleType, this.#shape.tileSize ** 2, this.#url)
+  }
+
+  /**
+   * @returns the tile as it is stored, a Blosc frame; undefined where the shard has no such tile.
+   * @throws as `readTile`.
+   */
+  async readFrame(i: number): Promise<Uint8Array | undefined> {
+    const chunk = await this.#readRange(i)
+    return chunk && frameOfChunk(chunk, this.#url)
   }
 
   /** `checksumOfShard` of the whole file. */
@@ -95,6 +97,13 @@ export class OpenShard {
     if (this.#users === 0) await this.#file.close()
   }
 
+  #readRange(i: number): Promise<Buffer | undefined> {
+    return this.#use(async () => {
+      const length = this.#index[2 * i + 1]
+      return length === 0 ? undefined : readExactly(this.#file, this.#index[2 * i], length, this.#url)
+    })
+  }
+
   async #use<T>(work: () => Promise<T>): Promise<T> {
     this.#users++
     try {
@@ -111,9 +120,7 @@ async function readExactly(file: FileHandle, offset: number, length: number, url
   const buffer = Buffer.allocUnsafe(length)
   let done = 0
   while (done < length) {
-    const { bytesRead } = await file
-      .read(buffer, done, length - done, offset + done)
-      .catch(error => Promise.reject(fromSystemError(error, url)))
+    const bytesRead = await readSome(file.fd, buffer, done, offset + done, url)
     if (bytesRead === 0)
       throw new CorruptDataError(`${url} ends at byte ${offset + done} where ${length - done} more were expected.`, {
         url,
@@ -121,4 +128,14 @@ async function readExactly(file: FileHandle, offset: number, length: number, url
     done += bytesRead
   }
   return buffer
+}
+
+/** One system call. `FileHandle.read` costs several promises more, which is felt at thousands of tiles a second. */
+function readSome(fd: number, buffer: Buffer, filled: number, position: number, url: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(fd, buffer, filled, buffer.length - filled, position, (error, bytesRead) => {
+      if (error) reject(fromSystemError(error, url))
+      else resolve(bytesRead)
+    })
+  })
 }

@@ -6,9 +6,11 @@ import {
   fromSystemError,
   LimitExceededError,
   NotFoundError,
+  SourceUnavailableError,
   UnsupportedDataError,
 } from '../errors.js'
 import type { Plane, SampleArray, SampleType, Size } from '../plane.js'
+import { expectInside } from '../sources/expect-inside.js'
 import { parsePythonJson } from '../sources/pyme/python-json.js'
 import { readFileBytes } from '../sources/read-file.js'
 import { type Coverage, FrameCoverage } from './coverage.js'
@@ -25,6 +27,8 @@ import { presentTiles } from './present-tiles.js'
 import { listTiles, rectsOfTiles, type TileListing, tileNaming } from './pyme-tile-files.js'
 import { PYME_TILE_FORMATS, type PymeTileFormat } from './pyme-tile-formats.js'
 import type { Channel, MosaicSelection, Pyramid } from './pyramid.js'
+
+const METADATA_FILE = 'metadata.json'
 
 /** PYME writes eleven short keys. */
 const MAX_METADATA_BYTES = 2 ** 20
@@ -49,13 +53,16 @@ export function isPymePyramidMetadata(metadata: unknown): metadata is Readonly<R
  * PYME's `PixelsX`, `PixelsY` and `Depth` are not used: they are one tile short, so extent and levels come from the
  * tiles on disk. Covered is what a level-0 tile covers, at every level.
  *
+ * @param roots folders that tiles must lie in, after links are followed; with none, they may lie anywhere.
  * @throws {NotFoundError} no such folder, or no `metadata.json` in it.
  * @throws {UnsupportedDataError} other tiles than `.pzf` or `.npy`, or names that PYME does not give.
  * @throws {CorruptDataError} metadata that cannot be, no tiles, or a missing level.
  */
-export async function openPymePyramid(path: string): Promise<Pyramid> {
+export async function openPymePyramid(path: string, roots: readonly string[] = []): Promise<Pyramid> {
   const folder = await realFolder(path)
-  const metadataFile = join(folder, 'metadata.json')
+  const metadataFile = join(folder, METADATA_FILE)
+  // Before it is read: what is written meanwhile shall count as another version.
+  const writtenAt = await modificationTime(metadataFile)
   const bytes = await readFileBytes(metadataFile, { maxBytes: MAX_METADATA_BYTES })
   const metadata = parsePythonJson(bytes, metadataFile)
   if (!isPymePyramidMetadata(metadata)) {
@@ -87,12 +94,9 @@ export async function openPymePyramid(path: string): Promise<Pyramid> {
     tileSize,
     levelCount: await countLevelsOnDisk(folder, countLevels(size, tileSize)),
   }
-  const version = createHash('sha256')
-    .update(bytes)
-    .update(await modificationTime(metadataFile))
-    .update(listing.fingerprint)
+  const version = createHash('sha256').update(bytes).update(writtenAt).update(listing.fingerprint)
   const tiles = { format, fileOf: (address: TileAddress) => join(folder, `${naming.nameOf(address)}${extension}`) }
-  return new PymePyramid(folder, geometry, tiles, listing, version.digest('hex').slice(0, 8))
+  return new PymePyramid(folder, geometry, tiles, listing, version.digest('hex').slice(0, 8), writtenAt, roots)
 }
 
 async function realFolder(path: string): Promise<string> {
@@ -166,7 +170,7 @@ interface TileFiles {
 }
 
 class PymePyramid implements Pyramid {
-  readonly id: string
+  id: string
   readonly name: string
   readonly format = 'PYME pyramid'
   readonly version: string
@@ -178,7 +182,11 @@ class PymePyramid implements Pyramid {
   readonly timePoints = 1
   readonly wells = []
   readonly frames = undefined
+  readonly placement = undefined
   readonly #tiles: TileFiles
+  readonly #roots: readonly string[]
+  /** When the metadata was. */
+  readonly #writtenAt: string
   readonly #coverage: FrameCoverage
   #histogram: Promise<Histogram> | undefined
 
@@ -188,7 +196,11 @@ class PymePyramid implements Pyramid {
     tiles: TileFiles,
     listing: TileListing,
     contentHash: string,
+    writtenAt: string,
+    roots: readonly string[],
   ) {
+    this.#roots = roots
+    this.#writtenAt = writtenAt
     this.id = createHash('sha256').update(path).digest('hex').slice(0, 32)
     this.name = basename(path)
     this.version = `${contentHash}.${geometry.levelCount}`
@@ -200,6 +212,11 @@ class PymePyramid implements Pyramid {
   coverage(selection: MosaicSelection): Coverage {
     checkSelection(selection)
     return this.#coverage
+  }
+
+  /** PYME keeps no record of them. */
+  framesAt(): undefined {
+    return undefined
   }
 
   /** From the finest level of at most 64 tiles; PYME's exact zeros (nothing imaged there) are left out. */
@@ -267,15 +284,31 @@ class PymePyramid implements Pyramid {
   }
 
   async #readTileFile(url: string, signal?: AbortSignal): Promise<Uint8Array> {
+    let bytes: Uint8Array
     try {
-      return await readFileBytes(url, { maxBytes: this.#tiles.format.maxBytes(this.geometry.tileSize), signal })
+      await expectInside(url, this.#roots)
+      bytes = await readFileBytes(url, { maxBytes: this.#tiles.format.maxBytes(this.geometry.tileSize), signal })
     } catch (error) {
+      await this.#expectSameVersion()
       if (!(error instanceof NotFoundError)) throw error
       throw new CorruptDataError(`${url} is missing, and there are full-resolution tiles that it must show.`, {
         url,
         cause: error,
       })
     }
+    // Looked at after the tile was read: then the tile cannot be of a later pyramid.
+    await this.#expectSameVersion()
+    return bytes
+  }
+
+  /** @throws {SourceUnavailableError} the metadata was written anew, and the tiles may have been. */
+  async #expectSameVersion(): Promise<void> {
+    const writtenAt = await modificationTime(join(this.path, METADATA_FILE)).catch(() => undefined)
+    if (writtenAt === this.#writtenAt) return
+    throw new SourceUnavailableError(
+      `${this.path} was overwritten or taken away while it was open; ask again in a moment.`,
+      { url: this.path },
+    )
   }
 
   async close(): Promise<void> {}

@@ -1,7 +1,6 @@
 import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { crc32c } from '@node-rs/crc32'
-import { LRUCache } from 'lru-cache'
 import {
   CorruptDataError,
   fromSystemError,
@@ -9,13 +8,14 @@ import {
   SourceUnavailableError,
   UnsupportedDataError,
 } from '../errors.js'
-import type { Plane, SampleType } from '../plane.js'
+import type { Plane, Rect, SampleType } from '../plane.js'
 import { readFileBytes } from '../sources/read-file.js'
 import type { Coverage } from './coverage.js'
 import { type Histogram, isHistogram } from './histogram.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
 import { OpenShard } from './open-shard.js'
-import { type PlacementRow, readPlacementTable } from './placement-table.js'
+import type { OpenShards } from './open-shards.js'
+import { type PlacementRow, PlacementTable } from './placement-table.js'
 import { PlaneCoverages, type PlaneExtent } from './plane-coverages.js'
 import type { Channel, MosaicSelection, Pyramid, Well } from './pyramid.js'
 import {
@@ -30,6 +30,7 @@ import {
   shardPath,
   versionOf,
 } from './pyramid-record.js'
+import { ReadMemory } from './read-memory.js'
 import { readRootStamp } from './root-stamp.js'
 
 /** Largest root file that is read: 40,000 series fit. A hostile one takes forty times its size when it is parsed. */
@@ -37,9 +38,6 @@ const MAX_ROOT_BYTES = 16 * 2 ** 20
 
 /** Largest side file that is read: a placement table of a million frames has half of it. */
 const MAX_SIDE_BYTES = 256 * 2 ** 20
-
-/** Shards kept open per pyramid. */
-const OPEN_SHARDS = 64
 
 /**
  * Our record in a folder, complete or not.
@@ -58,10 +56,11 @@ export async function readRecord(directory: string): Promise<PyramidRecord | und
 /**
  * Open a pyramid that `tilestage build` wrote.
  *
+ * @param memory shared with other pyramids that are open.
  * @throws {UnsupportedDataError} no pyramid of ours, or one that was never finished.
  * @throws {CorruptDataError} damaged metadata or side files.
  */
-export async function openTilestagePyramid(directory: string): Promise<Pyramid> {
+export async function openTilestagePyramid(directory: string, memory = new ReadMemory()): Promise<Pyramid> {
   const path = await realpath(directory).catch(error => Promise.reject(fromSystemError(error, directory)))
   const stamp = await readRootStamp(path)
   const record = await readRecord(path)
@@ -78,6 +77,7 @@ export async function openTilestagePyramid(directory: string): Promise<Pyramid> 
     record,
     await readPlacement(path, record, record.placement),
     await readHistograms(path, record, record.histograms),
+    memory.shards,
   )
 }
 
@@ -87,9 +87,9 @@ export async function openTilestagePyramid(directory: string): Promise<Pyramid> 
  * @param file as the record names it.
  * @throws {NotFoundError} there is no such file. @throws {CorruptDataError} it is not the record's, or damaged.
  */
-export async function readPlacement(directory: string, record: PyramidRecord, file: SideFile): Promise<PlacementRow[]> {
+export async function readPlacement(directory: string, record: PyramidRecord, file: SideFile): Promise<PlacementTable> {
   const url = join(directory, PLACEMENT_FILE)
-  return readPlacementTable(parseJson(await readSideFile(url, file), url), record, url)
+  return PlacementTable.parse(parseJson(await readSideFile(url, file), url), record, url)
 }
 
 async function readHistograms(directory: string, record: PyramidRecord, file: SideFile): Promise<StoredHistograms> {
@@ -116,10 +116,10 @@ export interface SkippedFrame {
 /** The frames that a finished pyramid left out, and why. */
 export async function readSkippedFrames(directory: string, record: PyramidRecord): Promise<SkippedFrame[]> {
   if (!record.placement || record.frames.skipped === 0) return []
-  const rows = await readPlacement(directory, record, record.placement)
-  return rows
+  const placement = await readPlacement(directory, record, record.placement)
+  return [...placement.rows()]
     .filter(row => !row.used)
-    .map(({ series, frame, reason }) => ({ series: record.series[series].name, frame, reason: reason ?? 'unknown' }))
+    .map(({ seriesName, frame, reason }) => ({ series: seriesName, frame, reason: reason ?? 'unknown' }))
 }
 
 /** `channels[channel].levels[level]`, as in the side file. */
@@ -128,7 +128,7 @@ export interface StoredHistograms {
 }
 
 class TilestagePyramid implements Pyramid {
-  readonly id: string
+  id: string
   readonly name: string
   readonly path: string
   readonly format = 'tilestage'
@@ -147,18 +147,15 @@ class TilestagePyramid implements Pyramid {
   #stamp: string | undefined
   readonly #coverages: PlaneCoverages
   readonly #histograms: StoredHistograms
-  readonly #shards = new LRUCache<string, Promise<OpenShard>>({
-    max: OPEN_SHARDS,
-    // Of a shard that never opened nothing is left.
-    dispose: shard => void shard.then(opened => opened.close()).catch(() => undefined),
-  })
+  readonly #shards: OpenShards
 
   constructor(
     path: string,
     stamp: string | undefined,
     record: PyramidRecord,
-    placement: readonly PlacementRow[],
+    placement: PlacementTable,
     histograms: StoredHistograms,
+    shards: OpenShards,
   ) {
     this.id = record.id
     this.name = basename(path)
@@ -177,10 +174,19 @@ class TilestagePyramid implements Pyramid {
     this.#stamp = stamp
     this.#coverages = new PlaneCoverages(this.geometry, extentOf(record), placement)
     this.#histograms = histograms
+    this.#shards = shards
+  }
+
+  get placement(): PlacementTable {
+    return this.#coverages.placement
   }
 
   coverage(selection: MosaicSelection): Coverage {
     return this.#coverages.of(selection)
+  }
+
+  framesAt(selection: MosaicSelection, level: number, region: Rect): PlacementRow[] {
+    return this.#coverages.framesAt(selection, level, region)
   }
 
   async histogram(channel: number): Promise<Histogram> {
@@ -195,6 +201,25 @@ class TilestagePyramid implements Pyramid {
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<Plane | undefined> {
     const { tileSize } = this.geometry
+    const samples = await this.#read(selection, address, signal, (shard, i) => shard.readTile(i))
+    return samples && { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
+  }
+
+  readFrame(
+    selection: MosaicSelection,
+    address: TileAddress,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Uint8Array | undefined> {
+    return this.#read(selection, address, signal, (shard, i) => shard.readFrame(i))
+  }
+
+  /** Read something of a tile, `i` being its place in its shard. @returns undefined where nothing is covered. */
+  async #read<T>(
+    selection: MosaicSelection,
+    address: TileAddress,
+    signal: AbortSignal | undefined,
+    read: (shard: OpenShard, i: number) => Promise<T | undefined>,
+  ): Promise<T | undefined> {
     if (!isInGrid(this.geometry, address)) {
       throw new RangeError(
         `${this.name} has no tile at level ${address.level}, column ${address.column}, row ${address.row}.`,
@@ -202,37 +227,25 @@ class TilestagePyramid implements Pyramid {
     }
     if (!this.coverage(selection).hasTile(address)) return undefined
     signal?.throwIfAborted()
-    const across = SHARD_SIZE / tileSize
+    const across = SHARD_SIZE / this.geometry.tileSize
     const shardRow = Math.floor(address.row / across)
     const shardColumn = Math.floor(address.column / across)
-    const shard = shardPath(address.level, selection, shardRow, shardColumn)
-    const url = join(this.path, shard)
-    let opened = await this.#shard(shard)
-    // Others may have pushed it out of those that are kept open.
-    while (opened.isClosed) opened = await this.#shard(shard)
-    signal?.throwIfAborted()
-    const samples = await opened.readTile(
-      (address.row - shardRow * across) * across + address.column - shardColumn * across,
+    const url = join(this.path, shardPath(address.level, selection, shardRow, shardColumn))
+    const i = (address.row - shardRow * across) * across + address.column - shardColumn * across
+    const found = await this.#shards.read(
+      url,
+      this,
+      () => this.#openShard(url),
+      shard => {
+        signal?.throwIfAborted()
+        return read(shard, i)
+      },
     )
-    if (!samples) {
-      throw new CorruptDataError(
-        `${url} lacks a tile that the placement table says must be there; the pyramid is damaged.`,
-        { url },
-      )
-    }
-    return { width: tileSize, height: tileSize, sampleType: this.sampleType, samples }
-  }
-
-  /** A shard that is kept open, or on its way. A failure is not kept: the next request tries again. */
-  #shard(name: string): Promise<OpenShard> {
-    const known = this.#shards.get(name)
-    if (known) return known
-    const opening = this.#openShard(join(this.path, name))
-    this.#shards.set(name, opening)
-    opening.catch(() => {
-      if (this.#shards.peek(name) === opening) this.#shards.delete(name)
-    })
-    return opening
+    if (found !== undefined) return found
+    throw new CorruptDataError(
+      `${url} lacks a tile that the placement table says must be there; the pyramid is damaged.`,
+      { url },
+    )
   }
 
   async #openShard(url: string): Promise<OpenShard> {
@@ -272,7 +285,7 @@ class TilestagePyramid implements Pyramid {
   }
 
   async close(): Promise<void> {
-    this.#shards.clear()
+    this.#shards.closeBelow(this.path)
   }
 }
 

@@ -3,6 +3,7 @@ import type { Thumbnail } from './build-feed.js'
 import type { Coverage } from './coverage.js'
 import type { Histogram } from './histogram.js'
 import type { MosaicGeometry, TileAddress } from './mosaic-geometry.js'
+import type { PlacementRow, PlacementTable } from './placement-table.js'
 import type { ShardEntry, ShardKey } from './shard-entry.js'
 
 /** Which plane of a pyramid: 0-based channel, z-plane and time point. */
@@ -83,8 +84,8 @@ export interface Growth {
 
 /** A pyramid opened for reading, whoever wrote it. */
 export interface Pyramid {
-  /** Stable: the UUID of our metadata, for others a hash of the real path. */
-  readonly id: string
+  /** Stable: the UUID of our metadata, for others a hash of the real path. Who opens copies tells them apart by it. */
+  id: string
   /** The folder's name. */
   readonly name: string
   /** Real path of the folder. */
@@ -110,8 +111,17 @@ export interface Pyramid {
   /** How many frames lie in it and how many were left out; undefined where the format does not tell. */
   readonly frames: { readonly used: number; readonly skipped: number } | undefined
 
+  /** Where every frame lies; of a growing pyramid, as planned. Undefined where the format does not tell. */
+  readonly placement: PlacementTable | undefined
+
   /** Of a growing pyramid: what is planned. @throws {RangeError} no such plane. */
   coverage(selection: MosaicSelection): Coverage
+
+  /**
+   * The used frames that touch a region (px of the level), in the order in which they are blended; undefined where the
+   * format does not tell. @throws {RangeError} no such plane.
+   */
+  framesAt(selection: MosaicSelection, level: number, region: Rect): PlacementRow[] | undefined
 
   /** Histogram of the covered samples of a channel over all its planes, at full resolution where that is known. */
   histogram(channel: number): Promise<Histogram>
@@ -129,6 +139,18 @@ export interface Pyramid {
     address: TileAddress,
     options?: { readonly signal?: AbortSignal },
   ): Promise<Plane | undefined>
+
+  /**
+   * Read one tile as it is stored: a Blosc frame, its checksum verified. Only pyramids have it that are stored so.
+   *
+   * @returns undefined where nothing is covered.
+   * @throws as `readTile`.
+   */
+  readFrame?(
+    selection: MosaicSelection,
+    address: TileAddress,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Uint8Array | undefined>
 
   /** Free open files; calling it twice is fine. */
   close(): Promise<void>

@@ -135,6 +135,16 @@ export function decodeShardIndex(
 }
 
 /**
+ * The Blosc frame of a tile.
+ *
+ * @param chunk the bytes of the tile's range.
+ * @returns the same memory without the checksum. @throws {CorruptDataError} the checksum is wrong.
+ */
+export function frameOfChunk(chunk: Uint8Array, url: string): Uint8Array {
+  return checked(chunk, url, 'a tile')
+}
+
+/**
  * Decode one tile of a shard.
  *
  * @param chunk the bytes of the tile's range, checksum included.
@@ -143,5 +153,5 @@ export function decodeShardIndex(
  */
 export function decodeTile(chunk: Uint8Array, type: SampleType, samples: number, url: string): SampleArray {
   const { bytes } = SAMPLE_TYPES[type]
-  return samplesFromBytes(type, decodeBlosc(checked(chunk, url, 'a tile'), samples * bytes, bytes, url))
+  return samplesFromBytes(type, decodeBlosc(frameOfChunk(chunk, url), samples * bytes, bytes, url))
 }

@@ -18,7 +18,7 @@ import type { FoundSeries, PlaceOfMore, SeriesLocation } from './series-location
 /** Enough to keep a disk busy. */
 const CONCURRENT_FOLDERS = 4
 
-const GLOB_CHARACTERS = /[*?[\]{}()!]/
+export const GLOB_CHARACTERS = /[*?[\]{}()!]/
 const PCS_NAME = /\.pcs[/\\]*$/i
 
 /** Whether a path is a folder or a file that we read as a series: by its name, or by what it holds. */

@@ -1,7 +1,12 @@
+import { open, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { CorruptDataError, TilestageError, UnsupportedDataError } from '../../src/errors.js'
 import { allocateSamples, bytesOfSamples, SAMPLE_TYPES, type SampleType } from '../../src/plane.js'
 import { decodeBlosc, encodeBlosc } from '../../src/pyramid/blosc.js'
+import { OpenShard } from '../../src/pyramid/open-shard.js'
+import { OpenShards } from '../../src/pyramid/open-shards.js'
 import { decodeShardIndex, decodeTile, encodeShard, indexLength } from '../../src/pyramid/shard-file.js'
 import { seededRandom } from '../seeded-random.js'
 
@@ -117,4 +122,45 @@ t.test('frames of other writers are read too: stored as they are, or in several 
     () => decodeBlosc(Buffer.concat([head, starts, ...blocks]), samples.length, 2, 'chunk'),
     UnsupportedDataError,
   )
+})
+
+t.test('shards that are pushed out while they are read give their own samples, and no file stays open', async t => {
+  const folder = t.testdir()
+  const shape = { tileSize: 512, sampleType: 'uint16' } as const
+  const names = Array.from({ length: 8 }, (_, i) => join(folder, String(i)))
+  for (const [shard, name] of names.entries()) {
+    const tiles = Array.from({ length: 16 }, (_, i) => new Uint16Array(512 * 512).fill(100 * shard + i))
+    await writeFile(name, encodeShard(tiles))
+  }
+  const shards = new OpenShards(2)
+  const opened: OpenShard[] = []
+  const openShard = async (name: string): Promise<OpenShard> => {
+    const shard = await OpenShard.open(name, shape)
+    opened.push(shard)
+    return shard
+  }
+  const wrong: string[] = []
+  const read = async (reader: number): Promise<void> => {
+    const random = seededRandom(reader)
+    for (let i = 0; i < 60; i++) {
+      const shard = Math.floor(random() * names.length)
+      const tile = Math.floor(random() * 16)
+      const samples = await shards.read(
+        names[shard],
+        shape,
+        () => openShard(names[shard]),
+        at => at.readTile(tile),
+      )
+      if (samples?.[0] !== 100 * shard + tile) wrong.push(`${shard} ${tile}: ${samples?.[0]}`)
+      if (random() < 0.05) shards.closeBelow(folder)
+      // Takes the number that a file had which was closed just now.
+      await (await open(names[0])).close()
+    }
+  }
+  await Promise.all(Array.from({ length: 12 }, (_, i) => read(i)))
+  t.same(wrong, [])
+  t.ok(opened.length > names.length, 'they were pushed out and opened again')
+  shards.closeBelow(folder)
+  await setImmediate()
+  t.ok(opened.every(shard => shard.isClosed))
 })

@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { Bonjour, type Service } from 'bonjour-service'
+import type { Bonjour, Service } from 'bonjour-service'
 import { SourceUnavailableError } from '../../errors.js'
 import type { DataServer } from './data-server.js'
 import type { Patience } from './patience.js'
@@ -35,7 +35,8 @@ let known: { readonly discovery: Promise<Discovery>; readonly until: number } | 
 export const discoverServers: DiscoverServers = patience => {
   const now = performance.now()
   if (known && now < known.until) return known.discovery
-  const discovery = collectServers(patience, listenToNetwork)
+  // Most commands never ask the network, and its library takes a tenth of a second to load.
+  const discovery = import('bonjour-service').then(({ Bonjour }) => collectServers(patience, listenWith(Bonjour)))
   const asked = { discovery, until: now + KNOWN_MS }
   known = asked
   const forget = (): void => {
@@ -46,12 +47,14 @@ export const discoverServers: DiscoverServers = patience => {
   return discovery
 }
 
-const listenToNetwork: Listen = (heard, failed) => {
-  const bonjour = new Bonjour({}, failed)
-  const browser = bonjour.find({ type: 'pyme-http' }, heard)
-  return () => {
-    browser.stop()
-    bonjour.destroy()
+function listenWith(Library: typeof Bonjour): Listen {
+  return (heard, failed) => {
+    const bonjour = new Library({}, failed)
+    const browser = bonjour.find({ type: 'pyme-http' }, heard)
+    return () => {
+      browser.stop()
+      bonjour.destroy()
+    }
   }
 }
 
