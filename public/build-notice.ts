@@ -25,6 +25,12 @@ export class BuildNotice {
     this.#told = id
   }
 
+  /** @param reason why the build ended before its pyramid was complete. */
+  stop(reason: string): void {
+    this.#told = undefined
+    this.#notices.show({ kind: 'build', icon: 'warning', text: reason, stays: true })
+  }
+
   /** @param frames of the finished pyramid; `undefined` where another one is shown now. */
   end(frames: { readonly used: number; readonly skipped: number } | undefined): void {
     if (this.#told === undefined) return

@@ -19,6 +19,8 @@ export class Connection {
   #told: FeedState = 'checking'
   #state: FeedState = 'checking'
   #isBuilding = false
+  /** Whether the server is there and does not let this page read. */
+  #isRefused = false
   #countdown: number | undefined
 
   constructor(root: HTMLElement, notices: Notices, tryNow: () => void) {
@@ -28,13 +30,14 @@ export class Connection {
     this.#tryNow = tryNow
   }
 
-  show(state: FeedState, retryAtMs = 0): void {
+  show(state: FeedState, retryAtMs = 0, refusal?: string): void {
     clearInterval(this.#countdown)
     this.#state = state
+    this.#isRefused = refusal !== undefined
     this.#showState()
     // A new attempt is no answer yet: what was told stays until there is one.
     if (state === 'checking') return
-    if (state === 'lost') this.#tellLost(retryAtMs)
+    if (state === 'lost') this.#tellLost(retryAtMs, refusal)
     else this.#notices.dismiss('lost')
     if (state === 'polling' && this.#told !== 'polling') {
       const text = 'Live updates are blocked by a proxy; checking every 2 s.'
@@ -53,13 +56,15 @@ export class Connection {
   #showState(): void {
     const isBuilding = this.#isBuilding && this.#state === 'live'
     this.#root.dataset.state = isBuilding ? 'building' : this.#state
-    this.#word.textContent = isBuilding ? 'Building' : WORDS[this.#state]
+    this.#word.textContent = isBuilding ? 'Building' : this.#isRefused ? 'No access' : WORDS[this.#state]
   }
 
-  #tellLost(retryAtMs: number): void {
+  #tellLost(retryAtMs: number, refusal: string | undefined): void {
     const text = (): string => {
       const seconds = Math.max(0, Math.ceil((retryAtMs - performance.now()) / 1000))
-      return `Server not reachable. What is loaded stays usable; trying again in ${seconds} s.`
+      return refusal === undefined
+        ? `Server not reachable. What is loaded stays usable; trying again in ${seconds} s.`
+        : `${refusal} Trying again in ${seconds} s.`
     }
     const action = { label: 'Try now', run: this.#tryNow, keepsNotice: true }
     // Told once: who closed the notice need not close it after every attempt.

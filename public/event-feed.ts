@@ -27,8 +27,11 @@ export interface FeedListener {
   /** The server is there; told every 2 s while the stream works. */
   beat(): void
   refused(swap: RefusedSwap): void
-  /** @param retryAtMs while lost: when the next attempt is due, in `performance.now()` time. */
-  state(state: FeedState, retryAtMs?: number): void
+  /**
+   * @param retryAtMs while lost: when the next attempt is due, in `performance.now()` time.
+   * @param refusal what the server said, where it is there and does not let this page read.
+   */
+  state(state: FeedState, retryAtMs?: number, refusal?: string): void
 }
 
 /** The server sends a beat every 2 s. */
@@ -43,6 +46,15 @@ const LONGEST_RETRY_MS = 15000
 export class EventFeed {
   readonly #listener: FeedListener
   readonly #closing = new AbortController()
+  /** Of the last event: the server sends what came after it when the stream is back. */
+  #lastId: string | undefined
+  /**
+   * What was told since the last `source`: all, by this stream and those that it went on from; only the count of
+   * changes; or not even that, since another process counts from nought again.
+   */
+  #told: 'all' | 'count' | 'nothing' = 'count'
+  /** Why the server did not answer the last poll, where it said so. */
+  #refusal: string | undefined
   #wake: () => void = () => {}
 
   constructor(listener: FeedListener) {
@@ -62,7 +74,7 @@ export class EventFeed {
         retryMs = FIRST_RETRY_MS
         continue
       }
-      this.#listener.state('lost', performance.now() + retryMs)
+      this.#listener.state('lost', performance.now() + retryMs, this.#refusal)
       await this.#pause(retryMs)
       retryMs = Math.min(LONGEST_RETRY_MS, retryMs * 2)
     }
@@ -81,12 +93,12 @@ export class EventFeed {
   /** Read events until the stream ends, fails, or is silent for too long. @returns whether there were any. */
   async #stream(): Promise<boolean> {
     let live = false
-    let told = 0
     const silence = new AbortController()
     let timer = setTimeout(() => silence.abort(), SILENCE_MS)
     const signal = AbortSignal.any([silence.signal, this.#closing.signal])
     try {
-      const reply = await request('events', { signal, cache: 'no-store' })
+      const headers: HeadersInit = this.#lastId === undefined ? {} : { 'Last-Event-ID': this.#lastId }
+      const reply = await request('events', { signal, cache: 'no-store', headers })
       const reader = reply.body?.pipeThrough(new TextDecoderStream()).getReader()
       let text = ''
       for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
@@ -96,7 +108,7 @@ export class EventFeed {
         live = true
         const messages = (text + part.value).split(/\r?\n\r?\n/)
         text = messages.pop() ?? ''
-        for (const message of messages) this.#dispatch(message, told++ > 0)
+        for (const message of messages) this.#dispatch(message)
       }
     } catch (error) {
       if (!isExpected(error)) throw error
@@ -106,8 +118,7 @@ export class EventFeed {
     return live
   }
 
-  /** @param gapless whether the stream had begun before this message. */
-  #dispatch(message: string, gapless: boolean): void {
+  #dispatch(message: string): void {
     const lines = message.split(/\r?\n/)
     const fieldOf = (name: string): string =>
       lines
@@ -115,7 +126,13 @@ export class EventFeed {
         .map(line => line.slice(name.length + 1).trim())
         .join('\n')
     const event = fieldOf('event')
-    if (event === 'source') this.#listener.source(JSON.parse(fieldOf('data')) as CurrentPyramid, gapless)
+    this.#lastId = fieldOf('id') || this.#lastId
+    if (event === 'reset') this.#told = 'nothing'
+    if (event === 'source') {
+      const { changes, ...current } = JSON.parse(fieldOf('data')) as CurrentPyramid
+      this.#listener.source(this.#told === 'nothing' ? current : { ...current, changes }, this.#told === 'all')
+      this.#told = 'all'
+    }
     if (event === 'tiles') this.#listener.tiles(JSON.parse(fieldOf('data')) as TilesEvent)
     if (event === 'build') this.#listener.build(JSON.parse(fieldOf('data')) as BuildEvent)
     if (event === 'beat') this.#listener.beat()
@@ -133,6 +150,7 @@ export class EventFeed {
         if (reply.refused) this.#listener.refused(reply.refused)
       } catch (error) {
         if (!isExpected(error)) throw error
+        this.#refusal = error instanceof ApiError && error.status < 500 ? error.message : undefined
         return false
       }
     }

@@ -67,10 +67,15 @@ export interface CurrentPyramid {
   readonly changes?: number
 }
 
-/** A builder got on with a pyramid. */
+/** A builder got on with a pyramid, or ended. */
 export interface BuildEvent extends BuildProgress {
-  readonly id: string
+  /** Null before there is a pyramid. */
+  readonly id: string | null
   readonly complete: boolean
+  /** Of a build that the server does for its clients. */
+  readonly state?: 'queued' | 'running' | 'done' | 'failed' | 'cancelled'
+  /** Why it failed. */
+  readonly message?: string | null
 }
 
 /** Shards of a growing pyramid that have changed; a version names the samples of all tiles of its shard. */
@@ -162,7 +167,10 @@ export function keepToken(): void {
  */
 export async function request(url: string, init: RequestInit = {}): Promise<Response> {
   const token = sessionStorage.getItem(TOKEN_KEY)
-  const reply = await fetch(url, { ...init, headers: token ? { 'X-Tilestage-Token': token } : {} })
+  const reply = await fetch(url, {
+    ...init,
+    headers: { ...init.headers, ...(token && { 'X-Tilestage-Token': token }) },
+  })
   if (reply.ok) return reply
   const problem = (await reply.json().catch(() => undefined)) as { message?: string } | undefined
   throw new ApiError(reply.status, problem?.message ?? `The server answered ${reply.status}.`)

@@ -131,13 +131,16 @@ const feed = new EventFeed({
     void readiness.track(session.follow(current, gapless))
   },
   tiles: changes => session.changed(changes),
-  build: progress => {
-    if (progress.complete) session.built(progress.id)
-    else if (store?.pyramid.id === progress.id) buildNotice.show(progress.id, progress)
+  build: ({ id, complete, state, message, ...progress }) => {
+    if (id === null) return
+    if (complete) session.built(id)
+    else if (store?.pyramid.id !== id) return
+    else if (state === 'failed' || state === 'cancelled') buildNotice.stop(message ?? 'The build was stopped.')
+    else buildNotice.show(id, progress)
   },
   beat: () => void session.lookAfterPinned(),
   refused: showRefusal,
-  state: (state, retryAtMs) => connection.show(state, retryAtMs),
+  state: (state, retryAtMs, refusal) => connection.show(state, retryAtMs, refusal),
 })
 const connection = new Connection(byId('connection'), notices, () => feed.tryNow())
 

@@ -24,6 +24,8 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 
 const stop = new AbortController()
 let stoppedBy: keyof typeof STOPPED | undefined
+/** Whether another program reads what is told: it is told of a failure as an event, too. */
+let tellsEvents = false
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   // Once: a second Ctrl-C ends the process at once.
   process.once(name, () => {
@@ -31,6 +33,9 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
     stop.abort()
   })
 }
+// A server that was killed leaves no build behind: it would wait, and keep its folder, for nobody.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+process.channel?.unref()
 // A reader that went away (`tilestage build … | head -1`) is no failure, and no reason to stop building.
 process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code === 'EPIPE') return
@@ -68,6 +73,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0
   }
   const flags = parseFlags(command, rest, terminal.env)
+  tellsEvents = flags.text('progress') === 'json'
   const run = await RUN[command.name]()
   stop.signal.throwIfAborted()
   return run(flags, terminal)
@@ -75,13 +81,12 @@ async function main(args: readonly string[]): Promise<number> {
 
 function explain(error: unknown): number {
   if (stoppedBy !== undefined && error === stop.signal.reason) return STOPPED[stoppedBy]
-  if (error instanceof UsageError) {
-    process.stderr.write(`tilestage: ${onOneLine(error.message)}\n`)
-    return WRONG_USAGE
-  }
-  if (error instanceof TilestageError) {
-    process.stderr.write(`tilestage: ${onOneLine(error.message)}\n`)
-    return FAILED
+  if (error instanceof UsageError || error instanceof TilestageError) {
+    const { message } = error
+    const code = error instanceof UsageError ? 'WRONG_USAGE' : error.code
+    if (tellsEvents) process.stdout.write(`${JSON.stringify({ event: 'failed', code, message })}\n`)
+    process.stderr.write(`tilestage: ${onOneLine(message)}\n`)
+    return error instanceof UsageError ? WRONG_USAGE : FAILED
   }
   process.stderr.write(`tilestage: this is a bug of ours: ${error instanceof Error ? error.stack : String(error)}\n`)
   return FAILED

@@ -141,10 +141,24 @@ const SERVE_FLAGS: readonly Flag[] = [
     env: 'TILESTAGE_ROOT',
   },
   {
+    name: 'output-root',
+    value: 'DIR',
+    help: 'folder below which POST /builds may write pyramids; without it the server builds none',
+    env: 'TILESTAGE_OUTPUT_ROOT',
+  },
+  {
     name: 'token',
     value: 'TEXT',
-    help: 'what a change of the source needs; made up where it is needed and not given',
+    help: 'what every change needs where others reach the server; made up if not given',
     env: 'TILESTAGE_TOKEN',
+  },
+  { name: 'private', help: 'reading needs the token, too, also on 127.0.0.1' },
+  {
+    name: 'cors',
+    value: 'ORIGIN',
+    repeatable: true,
+    help: "origin such as https://lab.example whose pages may read, '*' for any",
+    env: 'TILESTAGE_CORS',
   },
   {
     name: 'allowed-host',
@@ -152,6 +166,30 @@ const SERVE_FLAGS: readonly Flag[] = [
     repeatable: true,
     help: "host name the server may be called by, '*' for any",
     env: 'TILESTAGE_ALLOWED_HOST',
+  },
+  {
+    name: 'base-path',
+    value: 'PATH',
+    help: 'path prefix below which a proxy shows the server, e.g. /tiles/',
+    fallback: '/',
+    env: 'TILESTAGE_BASE_PATH',
+  },
+  {
+    name: 'trust-proxy',
+    help: 'believe X-Forwarded-For and -Host: all come through one proxy; needs --root',
+  },
+  {
+    name: 'rate-limit',
+    value: 'N',
+    help: 'requests a second that one client may send, 0 for any number',
+    fallback: '0 on loopback, else 1000',
+    env: 'TILESTAGE_RATE_LIMIT',
+  },
+  {
+    name: 'detector',
+    value: '[NAME=]COMMAND',
+    repeatable: true,
+    help: 'program that finds objects: {pyramid} {level} {recipe} {output} stand for paths and the level; it writes a CSV or HDF5 table with x_um and y_um to {output}',
   },
   {
     name: 'cache',

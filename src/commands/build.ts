@@ -75,6 +75,9 @@ export async function buildFrom(
       onWarning: message => reporter.warning(message),
       onStarted: async feed => {
         isComplete = false
+        // Null while another pyramid keeps the output's name: what is made shows when it takes its place.
+        if (style === 'json')
+          terminal.stdout.write(`${JSON.stringify({ event: 'started', path: feed ? path : null })}\n`)
         await wishes.onStarted?.(feed)
       },
       onComplete: async done => {

@@ -1,7 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { homedir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
 import { pino } from 'pino'
 import type { Flags } from '../config.js'
+import { UsageError } from '../errors.js'
+import { readBasePath } from '../server/access/base-path.js'
+import { parseDetectors } from '../server/detections/detector-command.js'
 import { type RunningServer, type ServerConfig, startServer } from '../server/serve.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
@@ -17,17 +22,47 @@ export async function serve(flags: Flags, terminal: Terminal): Promise<number> {
 }
 
 /** @throws {UsageError} a flag whose value makes no sense. */
-export function readServerSettings(flags: Flags, { software }: Terminal): ServerSettings {
+export function readServerSettings(flags: Flags, { software, env }: Terminal): ServerSettings {
   const level = flags.oneOf('log-level', ['silent', 'error', 'warn', 'info', 'debug']) ?? 'warn'
   return {
     host: flags.text('host') ?? '127.0.0.1',
     port: flags.integer('port', 0, 65535) ?? DEFAULT_PORT,
     roots: flags.all('root'),
+    outputRoot: flags.text('output-root'),
     token: flags.text('token'),
+    isPrivate: flags.has('private'),
+    corsOrigins: readOrigins(flags),
     allowedHosts: flags.all('allowed-host'),
+    basePath: readBasePath(flags.text('base-path') ?? '/'),
+    trustProxy: flags.has('trust-proxy'),
+    requestsPerSecond: flags.integer('rate-limit', 0, 1_000_000),
     cacheBytes: flags.bytes('cache') ?? DEFAULT_CACHE_BYTES,
     logger: pino({ level }, pino.destination(2)),
     software,
+    stateFolder: stateFolder(env),
+    detectors: parseDetectors(flags.all('detector')),
+  }
+}
+
+/** @throws {UsageError} one of them is no origin. */
+function readOrigins(flags: Flags): string[] {
+  return flags.all('cors').map(text => {
+    if (text === '*') return text
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`
+    if (isOrigin) return url.origin
+    throw new UsageError(`--cors ${text} is not possible; it is an origin such as https://lab.example, or *.`)
+  })
+}
+
+/** Where ROI lists are kept; undefined where the user has no home, as in a container with a user of its own. */
+function stateFolder({ XDG_STATE_HOME }: NodeJS.ProcessEnv): string | undefined {
+  // A relative one is to be ignored, as the XDG specification has it.
+  if (XDG_STATE_HOME && isAbsolute(XDG_STATE_HOME)) return join(XDG_STATE_HOME, 'tilestage')
+  try {
+    return join(homedir(), '.local', 'state', 'tilestage')
+  } catch {
+    return undefined
   }
 }
 

@@ -1,33 +1,58 @@
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { NotFoundError } from '../errors.js'
-import { type AccessPolicy, isHostAllowed, isLoopbackOrigin, requestedHost } from './access.js'
-import { drainOnClose } from './drain.js'
-import { sendError } from './error-replies.js'
-import { EventStream } from './event-stream.js'
-import { watchMethods } from './method-not-allowed.js'
-import { loadPageAssets } from './page-assets.js'
-import type { PyramidRegistry } from './registry.js'
-import { acceptBodies } from './request-fields.js'
-import { RequestRefusal } from './request-refusal.js'
-import { registerCurrentRoutes, SET_TILE_SOURCE } from './routes/current.js'
+import type { ReadMemory } from '../pyramid/read-memory.js'
+import { RenderCrew } from '../render/render-crew.js'
+import type { AccessPolicy } from './access/access-policy.js'
+import { BasePath } from './access/base-path.js'
+import { limitConnections, refuseConnection, TIMES } from './access/connection-limits.js'
+import { guardRequests } from './access/guard.js'
+import { UrlSigner } from './access/url-signer.js'
+import { BuildQueue } from './builds/build-queue.js'
+import { DetectionQueue } from './detections/detection-queue.js'
+import type { DetectorCommand } from './detections/detector-command.js'
+import { EventStream } from './events/event-stream.js'
+import { drainOnClose } from './http/drain.js'
+import { sendError } from './http/error-replies.js'
+import { watchMethods } from './http/method-not-allowed.js'
+import { loadPageAssets } from './http/page-assets.js'
+import { acceptBodies } from './http/request-fields.js'
+import { measure } from './metrics/measure.js'
+import { Metrics } from './metrics/metrics.js'
+import { describeRoutes } from './openapi/describe-routes.js'
+import type { PyramidRegistry } from './pyramids/registry.js'
+import { RoiStore } from './rois/roi-store.js'
+import { registerBuildRoutes } from './routes/builds.js'
+import { registerCropRoutes } from './routes/crop.js'
+import { registerCurrentRoutes } from './routes/current.js'
+import { registerDetectionRoutes } from './routes/detections.js'
+import { registerDocsRoutes } from './routes/docs.js'
+import { registerDeepZoomRoutes } from './routes/dzi.js'
 import { registerEventRoute } from './routes/events.js'
-import { registerHealthRoute } from './routes/health.js'
+import { registerHealthRoutes } from './routes/health.js'
+import { registerHistogramRoute } from './routes/histogram.js'
+import { registerIiifRoutes } from './routes/iiif.js'
 import { registerPageRoutes } from './routes/page.js'
+import { registerPlacementRoutes } from './routes/placement.js'
 import { registerPymeRoutes } from './routes/pyme.js'
+import { registerPymeRoiRoutes } from './routes/pyme-rois.js'
 import { registerPyramidRoutes } from './routes/pyramids.js'
+import { registerRoiRoutes } from './routes/rois.js'
+import { registerSignatureRoute } from './routes/signatures.js'
+import { registerStatsRoute } from './routes/stats.js'
+import { registerTileJsonRoute } from './routes/tilejson.js'
 import { registerTileRoutes } from './routes/tiles.js'
-import { TileCache } from './tile-cache.js'
-
-/** A client that takes longer to send a request has gone, or means ill. */
-const REQUEST_TIMEOUT_MS = 30_000
+import { registerValueRoute } from './routes/value.js'
+import { registerWellsRoute } from './routes/wells.js'
+import { registerZarrRoutes } from './routes/zarr.js'
+import { DecodedTiles } from './tiles/decoded-tiles.js'
+import { TileCache } from './tiles/tile-cache.js'
+import { WorkBudget } from './work-budget.js'
 
 const WATCH_EVERY_MS = 250
+
+/** Pixels of crops and statistics under way at once: those of one large crop, or of four small ones. */
+const REGION_PIXELS = 2 ** 26
+const LEAST_REGION_PIXELS = 2 ** 24
 
 export interface AppOptions {
   /** The app closes it when it is closed itself. */
@@ -36,12 +61,24 @@ export interface AppOptions {
   readonly policy: AccessPolicy
   /** Real paths of the folders whose pyramids may be set as source; with none, any may. */
   readonly roots: readonly string[]
-  /** Bound on encoded tiles in memory. */
-  readonly cacheBytes: number
+  /** Real path of the folder below which clients may have pyramids built; without it none are. */
+  readonly outputRoot?: string
+  /** The one that its pyramids were opened with: encoded tiles are kept there as well. */
+  readonly memory: ReadMemory
   /** Folder with index.html, viewer.js and viewer.css. */
   readonly assetsFolder: string
+  /** Folder for what outlives the server, made when it is needed; without one, ROIs live in memory. */
+  readonly stateFolder?: string
+  /** Programs that find objects, besides the built-in detectors. */
+  readonly detectors?: readonly DetectorCommand[]
   /** Version of tilestage, for /healthz. */
   readonly version: string
+  /** Requests a second that one client may send; undefined for any number. */
+  readonly requestsPerSecond?: number
+  /** Prefix of all paths, with a slash at both ends; they are answered without it, too. */
+  readonly basePath?: string
+  /** Whether the proxy in front says who asks, and for which host. */
+  readonly trustProxy?: boolean
 }
 
 /**
@@ -50,36 +87,49 @@ export interface AppOptions {
  * @throws {NotFoundError} the viewer is not built.
  */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { registry, policy } = options
+  const { registry, policy, basePath } = options
+  const below = basePath === undefined || basePath === '/' ? undefined : new BasePath(basePath)
   const app: FastifyInstance = fastify({
     loggerInstance: options.logger,
     // A line for every tile would cost more than the tile; failures have lines of their own.
     logController: new LogController({ disableRequestLogging: true }),
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    ...TIMES,
     return503OnClosing: false,
+    // One proxy: what came in before it wrote down is what anybody may have sent.
+    trustProxy: options.trustProxy === true && ((_address: string, hop: number) => hop === 0),
+    ...(below && { rewriteUrl: below.cutOff }),
+    clientErrorHandler: refuseConnection,
     frameworkErrors: (error, request, reply) => sendError(error, request, reply),
   })
   const events = new EventStream()
-  const cache = new TileCache(options.cacheBytes)
+  const { roots, outputRoot } = options
+  const builds =
+    outputRoot === undefined
+      ? undefined
+      : new BuildQueue(
+          { roots, outputRoot },
+          { registry, log: options.logger, onChange: event => events.send('build', event) },
+        )
+  const rois = new RoiStore(options.stateFolder, options.logger)
+  const detections = new DetectionQueue(rois, options.logger)
+  const detectors = { commands: options.detectors ?? [], roots: options.roots }
+  const { store } = options.memory
+  const drawing = { cache: new TileCache(store), tiles: new DecodedTiles(store), crew: new RenderCrew() }
 
+  // Of their own: a large crop takes its thread for seconds, and tiles cannot wait for that.
+  const cropCrew = new RenderCrew(1)
+  const budget = new WorkBudget(REGION_PIXELS, LEAST_REGION_PIXELS)
+
+  const metrics = new Metrics()
+  const signer = policy.token === undefined ? undefined : new UrlSigner(policy.token)
+
+  limitConnections(app)
   drainOnClose(app)
   acceptBodies(app)
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-content-type-options', 'nosniff').header('referrer-policy', 'no-referrer')
-    if (!isHostAllowed(requestedHost(request.raw.url ?? '', request.headers.host), policy)) {
-      return done(
-        new RequestRefusal(
-          'HOST_NOT_ALLOWED',
-          'This server is not known under that host name; allow it with --allowed-host.',
-        ),
-      )
-    }
-    allowReading(request, reply)
-    done()
-  })
+  guardRequests(app, policy, options.requestsPerSecond, signer)
   app.setErrorHandler((error, request, reply) => {
-    // Whoever asked went away, and that is why the work was given up.
-    if (reply.raw.destroyed) return reply.hijack()
+    // Whoever asked went away, and that is why the work was given up. A reply hears of it later than its socket.
+    if (reply.raw.destroyed || request.socket.destroyed) return reply.hijack()
     return sendError(
       error,
       request,
@@ -87,22 +137,48 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       registry.list().map(({ pyramid }) => pyramid),
     )
   })
-  app.setNotFoundHandler((request, reply) => sendError(new NotFoundError('There is nothing here.'), request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    metrics.countOther(404)
+    return sendError(new NotFoundError('There is nothing here.'), request, reply)
+  })
 
+  await describeRoutes(app, options.version)
   const refuseOtherMethods = watchMethods(app)
-  registerTileRoutes(app, registry, cache)
+  metrics.countAnswers(app)
+  below?.serve(app)
+  registerTileRoutes(app, registry, drawing, store)
+  registerTileJsonRoute(app, registry, basePath)
   registerPyramidRoutes(app, registry)
+  registerHistogramRoute(app, registry, budget)
+  registerValueRoute(app, registry)
+  registerStatsRoute(app, registry, budget)
+  registerPlacementRoutes(app, registry)
+  registerWellsRoute(app, registry)
+  registerCropRoutes(app, registry, { crew: cropCrew, budget, software: `tilestage ${options.version}` })
+  registerDeepZoomRoutes(app, registry, drawing)
+  registerIiifRoutes(app, registry, { drawing, crops: { crew: cropCrew, budget } }, basePath)
+  registerZarrRoutes(app, registry)
   registerCurrentRoutes(app, registry, policy, options.roots)
-  registerPymeRoutes(app, registry, cache)
+  registerPymeRoutes(app, registry, drawing)
+  registerRoiRoutes(app, registry, rois, policy)
+  registerDetectionRoutes(app, registry, detections, policy, detectors)
+  registerPymeRoiRoutes(app, registry, rois, detections, policy, detectors)
+  registerBuildRoutes(app, builds, policy)
   registerEventRoute(app, registry, events)
   registerPageRoutes(app, await loadPageAssets(options.assetsFolder))
-  registerHealthRoute(app, options.version)
+  registerHealthRoutes(app, registry, metrics, { version: options.version, hasOpenMetrics: policy.loopback })
+  registerSignatureRoute(app, policy, signer)
+  registerDocsRoutes(app)
   refuseOtherMethods()
+
+  measure(metrics, { registry, events, memory: options.memory, drawing, cropCrew, builds, detections })
 
   registry.events.on('source', state => events.send('source', state))
   registry.events.on('refused', refusal => events.send('refused', refusal))
   registry.events.on('tiles', changes => events.send('tiles', changes))
   registry.events.on('build', progress => events.send('build', progress))
+  rois.events.on('rois', change => events.send('rois', change))
+  detections.events.on('detection', status => events.send('detection', status))
   // Requests look themselves; without them, open pages shall hear of what grew or was overwritten all the same.
   const watch = setInterval(() => {
     if (events.listenerCount > 0) registry.checkDue().catch(error => app.log.error({ err: error }, 'check failed'))
@@ -110,17 +186,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.addHook('preClose', async () => {
     clearInterval(watch)
     events.close()
+    await builds?.close()
+    await detections.close()
   })
-  app.addHook('onClose', () => registry.close())
+  app.addHook('onClose', async () => {
+    await registry.close()
+    await Promise.all([drawing.crew.close(), cropCrew.close()])
+  })
   return app
-}
-
-/** Pages of this machine may read what we answer, but not what comes of changing the source. */
-function allowReading(request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('vary', 'Origin')
-  const { origin } = request.headers
-  const isReading = request.method === 'GET' || request.method === 'HEAD'
-  if (origin === undefined || !isReading || request.routeOptions.url === SET_TILE_SOURCE || !isLoopbackOrigin(origin))
-    return
-  reply.header('access-control-allow-origin', origin).header('access-control-expose-headers', 'ETag')
 }

@@ -5,9 +5,14 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { fromSystemError, SourceUnavailableError, systemCode, UsageError } from '../errors.js'
 import type { BuildFeed } from '../pyramid/build-feed.js'
-import { isLoopbackAddress } from './access.js'
+import { openPyramid } from '../pyramid/open-pyramid.js'
+import { ReadMemory } from '../pyramid/read-memory.js'
+import { isLoopbackAddress } from './access/access-policy.js'
+import { WrongTokens } from './access/wrong-tokens.js'
 import { buildApp } from './app.js'
-import { PyramidRegistry } from './registry.js'
+import type { DetectorCommand } from './detections/detector-command.js'
+import { addPyramids } from './pyramids/add-pyramids.js'
+import { PyramidRegistry } from './pyramids/registry.js'
 
 /** Everything that a server is started with. */
 export interface ServerConfig {
@@ -16,13 +21,29 @@ export interface ServerConfig {
   readonly port: number
   /** Folders whose pyramids may be set as source; needed on an address that others reach. */
   readonly roots: readonly string[]
+  /** Folder below which clients may have pyramids built; without it none are. */
+  readonly outputRoot?: string
   /** Made up where it is needed and not given. */
   readonly token?: string
   /** Further names under which the server may be asked; `*` allows every one. */
   readonly allowedHosts: readonly string[]
-  /** Bound on encoded tiles in memory. */
+  /** Whether reading needs the token, too; not by itself. */
+  readonly isPrivate?: boolean
+  /** Origins whose pages may read, besides those of this machine; `*` for every one. */
+  readonly corsOrigins?: readonly string[]
+  /** Requests a second that one client may send; 0 for any number. By itself 1000 where others reach the server. */
+  readonly requestsPerSecond?: number
+  /** Prefix of all paths, with a slash at both ends. */
+  readonly basePath?: string
+  /** Whether a proxy in front says who asks, and for which host. Others reach the server through it. */
+  readonly trustProxy?: boolean
+  /** Bound on all that is kept in memory of pyramids: encoded tiles, samples, and indexes of open files. */
   readonly cacheBytes: number
-  /** Folders to serve; the first one is current. */
+  /** Folder for what outlives the server, made when it is needed; without one, ROIs live in memory. */
+  readonly stateFolder?: string
+  /** Programs that find objects, besides the built-in detectors. */
+  readonly detectors?: readonly DetectorCommand[]
+  /** Pyramids, or folders of pyramids, to serve; the first one is current. */
   readonly pyramids: readonly string[]
   readonly logger: FastifyBaseLogger
   /** Name and version of the program, e.g. `tilestage 0.1.0`. */
@@ -48,6 +69,9 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
+/** What one client may ask for where others reach the server: several browsers at their fastest. */
+const REQUESTS_PER_SECOND = 1000
+
 const BUILT_ASSETS = fileURLToPath(new URL('../public', import.meta.url))
 
 /**
@@ -58,26 +82,45 @@ const BUILT_ASSETS = fileURLToPath(new URL('../public', import.meta.url))
  * @throws {TilestageError} a pyramid or root cannot be opened.
  */
 export async function startServer(config: ServerConfig): Promise<RunningServer> {
-  const loopback = isLoopbackAddress(config.host)
+  const { isPrivate = false, trustProxy = false, corsOrigins = [], basePath = '/' } = config
+  const loopback = isLoopbackAddress(config.host) && !trustProxy
   if (!loopback && config.roots.length === 0) {
-    throw new UsageError(
-      `Others can reach ${config.host}, so --root must say below which folder pyramids may be opened; 127.0.0.1 needs none.`,
-    )
+    const why = trustProxy ? 'Others reach the server through its proxy' : `Others can reach ${config.host}`
+    throw new UsageError(`${why}, so --root must say below which folder pyramids may be opened; 127.0.0.1 needs none.`)
   }
   if (config.token === '') throw new UsageError('The token is empty; leave --token out to have one made.')
-  const token = config.token ?? (loopback ? undefined : randomBytes(24).toString('base64url'))
+  const token = config.token ?? (loopback && !isPrivate ? undefined : randomBytes(24).toString('base64url'))
+  const requestsPerSecond = config.requestsPerSecond ?? (loopback ? 0 : REQUESTS_PER_SECOND)
+  const outputRoot = config.outputRoot === undefined ? undefined : await realRoot(config.outputRoot)
   const roots = await Promise.all(config.roots.map(realRoot))
-  const registry = new PyramidRegistry(config.logger)
+  // What was built may be shown again later.
+  if (outputRoot !== undefined && roots.length > 0) roots.push(outputRoot)
+  const memory = new ReadMemory(config.cacheBytes, roots)
+  const registry = new PyramidRegistry(config.logger, path => openPyramid(path, memory))
   let app: FastifyInstance | undefined
   try {
-    for (const path of config.pyramids) await registry.addNamed(path)
+    for (const path of config.pyramids) await addPyramids(registry, path, config.logger)
     app = await buildApp({
       registry,
       logger: config.logger,
-      policy: { loopback, token, allowedHosts: config.allowedHosts, machineName: hostname() },
+      policy: {
+        loopback,
+        token,
+        isPrivate,
+        corsOrigins,
+        allowedHosts: config.allowedHosts,
+        machineName: hostname(),
+        wrongTokens: new WrongTokens(),
+      },
+      ...(requestsPerSecond > 0 && { requestsPerSecond }),
+      basePath,
+      trustProxy,
       roots,
-      cacheBytes: config.cacheBytes,
+      outputRoot,
+      memory,
       assetsFolder: config.assetsFolder ?? BUILT_ASSETS,
+      stateFolder: config.stateFolder,
+      detectors: config.detectors,
       version: config.software.split(' ').at(-1) ?? '',
     })
     await listen(app, config.host, config.port)
@@ -85,7 +128,7 @@ export async function startServer(config: ServerConfig): Promise<RunningServer> 
     await (app ?? registry).close()
     throw error
   }
-  const url = publicUrl(app, config.host)
+  const url = new URL(basePath, publicUrl(app, config.host)).href
   config.logger.info({ url, loopback, roots }, 'server listening')
   // A fragment never reaches a server or its log.
   return {

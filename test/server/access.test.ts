@@ -1,8 +1,8 @@
 import t from 'tap'
+import { isInside } from '../../src/is-inside.js'
 import {
   type AccessPolicy,
   isHostAllowed,
-  isInside,
   isLoopbackAddress,
   isLoopbackOrigin,
   isTokenValid,
@@ -10,9 +10,18 @@ import {
   presentedToken,
   type RequestOrigin,
   requestedHost,
-} from '../../src/server/access.js'
+} from '../../src/server/access/access-policy.js'
+import { WrongTokens } from '../../src/server/access/wrong-tokens.js'
 
-const LOCAL: AccessPolicy = { loopback: true, token: undefined, allowedHosts: [], machineName: 'Scope-PC' }
+const LOCAL: AccessPolicy = {
+  loopback: true,
+  token: undefined,
+  isPrivate: false,
+  corsOrigins: [],
+  allowedHosts: [],
+  machineName: 'Scope-PC',
+  wrongTokens: new WrongTokens(),
+}
 const SHARED: AccessPolicy = { ...LOCAL, loopback: false, token: 'right' }
 
 t.test('a Host header may be an address, localhost, this machine or an allowed host, at any port', async t => {

@@ -8,7 +8,7 @@ import type { BuildFeed, BuildFeedEvents } from '../../src/pyramid/build-feed.js
 import type { TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import type { MosaicSelection } from '../../src/pyramid/pyramid.js'
 import { nameOfShard, ShardJournal, type ShardKey } from '../../src/pyramid/shard-journal.js'
-import type { TilesEvent } from '../../src/server/tile-changes.js'
+import type { TilesEvent } from '../../src/server/events/tile-changes.js'
 import { FIRST_PLANE, framesOf, GrowingPlate, maskOf } from '../pyramid/growing-plate.js'
 import { decodePng } from './decode-png.js'
 import { listen } from './listen.js'

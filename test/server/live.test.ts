@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { Agent, get, type IncomingMessage } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -13,9 +13,11 @@ import { FrameCoverage } from '../../src/pyramid/coverage.js'
 import { HistogramBuilder } from '../../src/pyramid/histogram.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
-import { sendError } from '../../src/server/error-replies.js'
-import { EventStream } from '../../src/server/event-stream.js'
+import { EventReplay } from '../../src/server/events/event-replay.js'
+import { EventStream } from '../../src/server/events/event-stream.js'
+import { sendError } from '../../src/server/http/error-replies.js'
 import { startServer } from '../../src/server/serve.js'
+import { GrowingPlate } from '../pyramid/growing-plate.js'
 import { tileFile, writePymePyramid } from '../pyramid/write-pyme-pyramid.js'
 import { listen } from './listen.js'
 import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
@@ -63,7 +65,9 @@ function memoryPyramid(
     timePoints: 1,
     wells: [],
     frames: undefined,
+    placement: undefined,
     coverage: () => coverage,
+    framesAt: () => undefined,
     histogram: async () => builder.finish(),
     ...facts,
     reads: 0,
@@ -114,7 +118,7 @@ t.test('open pages hear of every swap, every refusal, and a beat in between', as
     name: 'refused',
     data: { tileDir: join(folder, 'nothing'), message: /does not exist/, number: 1 },
   })
-  t.same(await next(), { name: 'beat', data: {} })
+  t.match(await next(), { name: 'beat', id: /-2$/, data: {} })
   const late = listen(url)
   t.match((await late.next()).value, { name: 'source' })
   t.match(
@@ -216,9 +220,11 @@ t.test('thirty requests for the same tile read it once', async t => {
   t.equal(pyramid.reads, 1)
   await server.app.inject(url)
   t.equal(pyramid.reads, 1, 'and it is kept')
-  await server.app.inject('/pyramids/a/tiles/1/1/0.png?min=0&max=9')
-  await server.app.inject('/pyramids/a/tiles/1/1/0.png?min=0&max=9.0')
-  t.equal(pyramid.reads, 2, 'the same view written otherwise is the same tile')
+  const views = ['?min=0&max=9', '?min=0&max=9.0', '?min=0&max=8'].map(view => url.replace('.bin', `.png${view}`))
+  const tags = await Promise.all(views.map(async view => (await ask(server, view)).headers.etag))
+  t.equal(pyramid.reads, 1, 'pictures are drawn of the same samples')
+  t.equal(tags[0], tags[1], 'the same view written otherwise is the same tile')
+  t.not(tags[0], tags[2])
 })
 
 t.test('a tile that cannot be read is an error each time, until it can', async t => {
@@ -345,6 +351,18 @@ t.test('an overwritten pyramid keeps its id, gets a new version, and its old til
   t.equal((await tile(after.version)).statusCode, 410)
   t.equal((await tile('')).statusCode, 400)
   await page.return(undefined)
+})
+
+t.test('a PYME tile that is read right after its pyramid was overwritten is of the new version', async t => {
+  const folder = await folders(t, ['plate'])
+  const plate = join(folder, 'plate')
+  await writePymePyramid(plate, ONE_TILE)
+  const server = await startTestApp(t, { pyramids: [plate] })
+  const { id, version } = (await server.app.inject('/current')).json().current
+  await writePymePyramid(plate, { ...ONE_TILE, value: () => 6, metadata: { 'Pyramid.x0': 1 } })
+  t.equal((await ask(server, `/pyramids/${id}/tiles/1/0/0.bin?v=${version}`)).statusCode, 410)
+  const { rawPayload } = await server.app.inject(`/pyramids/${id}/tiles/1/0/0.bin`)
+  t.equal(rawPayload.readFloatLE(), 6)
 })
 
 t.test(
@@ -506,4 +524,193 @@ t.test('what cannot be served is said before anything listens', async t => {
     message: /203\.0\.113\.1 is no address of this machine/,
   })
   t.equal((await openPyramid(LEGACY)).name, 'legacy_schema_A1first4_t128')
+})
+
+t.test('a page that was away is told what it missed, of states only the newest', async t => {
+  const folder = await folders(t, ['a', 'b'])
+  for (const name of ['a', 'b']) await writePymePyramid(join(folder, name), ONE_TILE)
+  const server = await startTestApp(t, { pyramids: [LEGACY] })
+  const url = await server.app.listen({ host: '127.0.0.1', port: 0 })
+  const page = listen(url)
+  const first = (await page.next()).value
+  t.match(first?.id, /^[0-9a-f]{12}-0$/)
+  await setSource(server, join(folder, 'a'))
+  const second = (await page.next()).value
+  t.match(second, { name: 'source', id: first?.id.replace(/0$/, '1') })
+  await page.return(undefined)
+
+  await setSource(server, join(folder, 'nothing'))
+  await setSource(server, join(folder, 'b'))
+  await setSource(server, join(folder, 'a'))
+  const back = listen(url, second?.id)
+  const [refused, source] = [(await back.next()).value, (await back.next()).value]
+  t.match([refused?.name, source?.name], ['refused', 'source'])
+  t.match(source?.data, { current: { name: 'a' }, revision: 4 })
+  await back.return(undefined)
+
+  const idle = listen(url, source?.id)
+  t.match((await idle.next()).value, { name: 'beat', id: source?.id }, 'who missed nothing hears nothing')
+  await idle.return(undefined)
+  for (const unknown of ['000000000000-1', source?.id.replace(/-.*/, '-99'), 'x', '-', '']) {
+    const lost = listen(url, unknown)
+    t.match((await lost.next()).value, { name: 'reset', id: source?.id }, `"${unknown}" is no id of this server`)
+    t.match((await lost.next()).value, { name: 'source', data: { current: { name: 'a' } } })
+    await lost.return(undefined)
+  }
+})
+
+t.test('of events only the last ones are kept, by their number and their size', async t => {
+  const replay = new EventReplay(3, 400)
+  const ids = ['a', 'b', 'c', 'd'].map(name => {
+    replay.add(name, {})
+    return replay.lastId
+  })
+  t.equal(replay.since(ids[0] ?? '')?.length, 3)
+  t.match(replay.since(ids[2] ?? ''), [/^event: d\nid: .*-4\ndata: \{\}\n\n$/])
+  t.same(replay.since(ids[3] ?? ''), [])
+  t.equal(replay.since(replay.lastId.replace('-4', '-0')), undefined)
+  replay.add('long', 'ä'.repeat(100))
+  t.equal(replay.since(ids[2] ?? '')?.length, 2)
+  replay.add('too long', 'ä'.repeat(200))
+  t.equal(replay.since(ids[3] ?? ''), undefined)
+  t.same(replay.since(replay.lastId), [])
+})
+
+function put(server: TestApp, payload: object) {
+  return Promise.resolve(server.app.inject({ method: 'PUT', url: '/current', payload }))
+}
+
+t.test('PUT /current shows a folder or an open pyramid, and answers what is shown then', async t => {
+  const folder = await folders(t, ['a'])
+  await writePymePyramid(join(folder, 'a'), ONE_TILE)
+  const server = await startTestApp(t, { pyramids: [LEGACY] })
+  const { id } = (await ask(server, '/current')).json().current
+  const reply = await put(server, { tile_dir: join(folder, 'a') })
+  t.equal(reply.statusCode, 200)
+  t.same(reply.json(), (await ask(server, '/current')).json())
+  t.match(reply.json(), { current: { name: 'a' }, revision: 2, refused: null })
+  const refused = await put(server, { tile_dir: join(folder, 'nothing') })
+  t.match([refused.statusCode, refused.json().code], [404, 'NOT_FOUND'])
+  t.match((await ask(server, '/current')).json(), { current: { name: 'a' }, refused: { number: 1 } })
+  t.match((await put(server, { id })).json(), { current: { id }, revision: 3, refused: null })
+  t.match((await put(server, { id })).json(), { revision: 3 }, 'the same again is no change')
+  t.equal((await put(server, { id: 'none' })).statusCode, 404)
+  for (const fields of [{}, { id, tile_dir: join(folder, 'a') }, { id: '' }, { id: [id, id] }])
+    t.equal((await put(server, fields)).statusCode, 400, JSON.stringify(fields))
+  t.match((await ask(server, '/current')).json(), { current: { id }, revision: 3 })
+})
+
+/** The status of a request whose target goes over the wire as it is written here. */
+async function askRaw(url: string, target: string): Promise<number> {
+  const { hostname, port, host } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+  let text = ''
+  for await (const bytes of socket) text += bytes
+  return Number(text.split(' ')[1])
+}
+
+t.test('a path that was pasted into a URL as it is leads where it is meant to, if that is clear', async t => {
+  const names = [
+    'a+b & c',
+    'a b & d',
+    'p+q',
+    'p q',
+    '50% x+y',
+    'x&y',
+    'R&D/plate',
+    's+t',
+    'two+2',
+    'two+2&z',
+    'two 2&z',
+  ]
+  const folder = await folders(t, ['R'])
+  for (const name of names) {
+    await mkdir(join(folder, name), { recursive: true })
+    await writePymePyramid(join(folder, name), ONE_TILE)
+  }
+  const server = await startTestApp(t)
+  const url = await server.app.listen({ host: '127.0.0.1', port: 0 })
+  const showing = async (query: string): Promise<unknown> => {
+    const status = await askRaw(url, `/set_tile_source?${query}`)
+    return status === 303 ? server.registry.state.current?.name : status
+  }
+  for (const [query, expected] of [
+    [`tile_dir=${folder}/a+b%20&%20c`, 'a+b & c'],
+    [`tile_dir=${folder}/a+b+&+d`, 'a b & d'],
+    [`tile_dir=${folder}/a%2Bb+%26+c`, 'a+b & c'],
+    [`tile_dir=${folder}/p+q`, 'p q'],
+    [`tile_dir=${folder}/p%2Bq`, 'p+q'],
+    [`tile_dir=${folder}/s+t`, 's+t'],
+    [`tile_dir=${folder}/R&D/plate`, 'plate'],
+    [`tile_dir=${folder}/R`, 422],
+    [`tile_dir=${folder}/50%%20x+y`, '50% x+y'],
+    [`tile_dir=${folder}/x&y&token=secret&more`, 'x&y'],
+    [`token=secret&tile_dir=${folder}/x&y`, 'x&y'],
+    [`tile_dir=${folder}/two+2&z`, 400],
+    [`tile_dir=${folder}/none+&+none`, 404],
+    [`tile_dir=${folder}/a+b & c`, 400],
+  ] as const)
+    t.equal(await showing(query), expected, query)
+  const ambiguous = await ask(server, `/set_tile_source?tile_dir=${folder}/two+2&z`)
+  t.match(ambiguous.json().message, /could mean ".*two\+2" or ".*two\+2&z" or ".*two 2&z"; write a plus as %2B/)
+})
+
+t.test('another reading of a path opens nothing outside the roots', async t => {
+  const folder = await folders(t, ['in', 'a&b'])
+  await writePymePyramid(join(folder, 'a&b'), ONE_TILE)
+  const server = await startTestApp(t, { roots: [join(folder, 'in')] })
+  const reply = await ask(server, `/set_tile_source?tile_dir=${folder}/a&b`)
+  t.match([reply.statusCode, reply.json().code], [403, 'OUTSIDE_ROOTS'])
+})
+
+t.test('a copy of a pyramid is open beside it, by an id of its own that stays', async t => {
+  const folder = await folders(t, [])
+  const plate = new GrowingPlate(join(folder, 'plate'), { columns: 1, rows: 1 })
+  await plate.writePlan()
+  await cp(join(folder, 'plate'), join(folder, 'copy'), { recursive: true })
+  const server = await startTestApp(t, { pyramids: [join(folder, 'plate')] })
+  const idOf = async (name: string): Promise<string> => {
+    await setSource(server, join(folder, name))
+    const { current } = (await ask(server, '/current')).json()
+    t.equal(current.name, name)
+    return current.id
+  }
+  const { id } = plate.record
+  const copyId = await idOf('copy')
+  t.match(copyId, /^[0-9a-f]{32}$/)
+  t.same([await idOf('plate'), await idOf('copy')], [id, copyId])
+  const { pyramids } = (await ask(server, '/pyramids')).json()
+  t.same(
+    pyramids.map(({ id, name }: { id: string; name: string }) => [id, name]),
+    [
+      [id, 'plate'],
+      [copyId, 'copy'],
+    ],
+  )
+  await rename(join(folder, 'plate'), join(folder, 'moved'))
+  t.equal(await idOf('moved'), id, 'a pyramid that was moved keeps its id')
+})
+
+t.test('a server is started with a folder of pyramids, of which broken ones are left out', async t => {
+  const assetsFolder = join(t.testdir({ page: PAGE_FILES, all: {}, none: { x: {} } }), 'page')
+  const all = join(assetsFolder, '..', 'all')
+  for (const name of ['p10', 'p2', '.p1']) {
+    await mkdir(join(all, name))
+    await writePymePyramid(join(all, name), ONE_TILE)
+  }
+  await mkdir(join(all, 'p0'))
+  await writeFile(join(all, 'p0/metadata.json'), '{"Pyramid.TileSize": ')
+  const server = await startServer({ ...QUIET, assetsFolder, pyramids: [all, LEGACY] })
+  t.teardown(() => server.close())
+  const { pyramids } = (await (await fetch(`${server.url}pyramids`)).json()) as { pyramids: unknown[] }
+  t.match(pyramids, [
+    { name: 'p2', current: true },
+    { name: 'p10', current: false },
+    { name: 'legacy_schema_A1first4_t128' },
+  ])
+  t.equal(pyramids.length, 3)
+  await t.rejects(startServer({ ...QUIET, assetsFolder, pyramids: [join(assetsFolder, '..', 'none')] }), {
+    message: /none is not a pyramid: it is a folder of 1 entry/,
+  })
 })

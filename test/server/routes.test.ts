@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
 import t from 'tap'
-import { STATUS_OF } from '../../src/server/error-replies.js'
+import { STATUS_OF } from '../../src/server/http/error-replies.js'
 import { decodePzf } from '../../src/sources/pyme/pzf.js'
 import { tileFile, writePymePyramid } from '../pyramid/write-pyme-pyramid.js'
 import { decodePng } from './decode-png.js'
@@ -306,9 +306,13 @@ t.test('wrong parameters are 400, places that do not exist 404, each in one sent
     [`/pyramids/${id}/tiles/-1/0/0.png`, 'NOT_FOUND', /whole numbers/],
     [`/pyramids/${id}/tiles/0/0/1.5.png`, 'NOT_FOUND', /no tile file "1.5.png"/],
     [`/pyramids/${id}/tiles/0/0/.png`, 'NOT_FOUND', /whole numbers/],
-    [`/pyramids/${id}/tiles/0/0/0`, 'NOT_FOUND', /no tile file "0"; tiles here end in .png or .bin/],
-    [`/pyramids/${id}/tiles/0/0/0.jpg`, 'NOT_FOUND', /no tile file "0.jpg"/],
-    ['/tiles/0/0/0.bin', 'NOT_FOUND', /tiles here end in .png\./],
+    [
+      `/pyramids/${id}/tiles/0/0/0`,
+      'NOT_FOUND',
+      /no tile file "0"; tiles here end in .png, .jpg, .webp, .bin, .blosc\./,
+    ],
+    [`/pyramids/${id}/tiles/0/0/0.gif`, 'NOT_FOUND', /no tile file "0.gif"/],
+    ['/tiles/0/0/0.bin', 'NOT_FOUND', /tiles here end in .png, .jpg, .webp\./],
     [`/pyramids/${id}/tiles/0/0/99999999999999999999.png`, 'NOT_FOUND', /no tile/],
     ['/pyramids/unknown', 'NOT_FOUND', /no such pyramid open/],
     ['/pyramids/__proto__/coverage', 'NOT_FOUND', /no such pyramid open/],
@@ -405,7 +409,6 @@ t.test('other methods are 405 and name those that there are', async t => {
     `/pyramids/${id}/tiles/0/0/0.bin`,
     `/pyramids/${id}/coverage`,
     `/pyramids/${id}/histogram`,
-    '/current',
     '/events',
     '/healthz',
   ]) {
@@ -442,6 +445,7 @@ interface Transcript {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
   readonly note?: string
+  readonly body_text?: string
 }
 
 /** Where PYME's status is an accident, ours says what happened. */
@@ -455,6 +459,28 @@ const OUR_STATUS: Readonly<Record<string, number>> = {
   'GET /set_tile_source?tile_dir=/etc': 422,
   'GET /set_tile_source?tile_dir=%3Cscript%3Ealert(1)%3C/script%3E': 404,
   'GET /set_tile_source?tile_dir=pyme-cluster://TESTCLUSTER/multiwell/well_A1.pcs': 422,
+  'GET /toggle_roi?x=10070&y=20050&hit_radius=5': 303,
+  'GET /add_roi?x=abc&y=1': 400,
+  'GET /add_roi?x=nan&y=1': 400,
+  'GET /set_roi_locations?locations_file=/nonexistent.hdf': 404,
+  'GET /set_roi_locations?locations_file=/nonexistent.csv': 404,
+  'GET /run_recipe_for_locations?recipe_path=/nonexistent.yaml': 501,
+  // Parts of PYME's page; ours has others.
+  'GET /static/openseadragon.min.js': 404,
+  'GET /static/../../../__init__.py': 404,
+}
+
+/** Where PYME's type is another one, or that of a failure. */
+const OUR_TYPE: Readonly<Record<string, string>> = {
+  'GET /get_tile?layer=0&x=0&y=0&foo=1': 'image/png',
+  'GET /favicon.ico': 'image/svg+xml',
+}
+
+/** The ROIs of a recorded answer, finite ones only. */
+function recordedLocations(text: string): number[][] {
+  const cells = [...text.matchAll(/<tr><td>\d+<\/td><td>(.*?)<\/td><td>(.*?)<\/td><\/tr>/g)]
+  if (text.startsWith('<')) return cells.map(([, x, y]) => [Number(x), Number(y)])
+  return JSON.parse(text.replaceAll('NaN', 'null')).filter((pair: unknown[]) => pair.every(Number.isFinite))
 }
 
 t.test("the requests recorded from PYME's viewer have the same meaning here", async t => {
@@ -471,32 +497,36 @@ t.test("the requests recorded from PYME's viewer have the same meaning here", as
   const before = await everything(folder)
   const here = (await readdir(process.cwd())).sort()
   const recorded: { transcripts: Transcript[] } = JSON.parse(await readFile(TRANSCRIPTS, 'utf8'))
-  const ours = recorded.transcripts.filter(({ request }) => /^\w+ \/(get_tile|set_tile_source|)[? ]/.test(request))
-  t.equal(ours.length, 27)
+  t.equal(recorded.transcripts.length, 50)
   let source = plate
-  for (const { request, status, headers, note } of ours) {
+  // The hit radius of toggle_roi works here.
+  let toggled: number[][] = []
+  for (const { request, status, headers, note, body_text: text = '' } of recorded.transcripts) {
     const line = request.replace(/ HTTP.*/, '')
-    const [method, recordedUrl] = line.split(' ') as ['GET' | 'HEAD', string]
+    const [method, recordedUrl] = line.split(' ') as ['GET' | 'HEAD' | 'POST', string]
     const url = recordedUrl.replace('/srv/pyme/', `${folder}/`)
     const reply = await server.app.inject({ method, url })
     const expected = OUR_STATUS[line] ?? status
     t.equal(reply.statusCode, expected, `${line} (${note})`)
-    if (expected === 303) source = decodeURIComponent(url.split('tile_dir=')[1])
+    if (expected === 303 && url.includes('tile_dir=')) source = decodeURIComponent(url.split('tile_dir=')[1])
+    if (url.includes('hit_radius')) toggled = [[10070, 20050]]
+    if (url === '/clear_rois') toggled = []
     if (expected >= 400) {
       t.match(reply.json(), { code: String, message: /^\S.*\S\.$/ })
       t.notMatch(reply.body, /Traceback|at .*\.ts/)
       continue
     }
     const type = headers.find(([name]) => name === 'Content-Type')?.[1] ?? ''
-    t.equal(
-      reply.headers['content-type']?.toString().split(';')[0],
-      line.includes('foo=1') ? 'image/png' : type.split(';')[0],
-    )
+    t.equal(reply.headers['content-type']?.toString().split(';')[0], OUR_TYPE[line] ?? type.split(';')[0])
+    if (url === '/get_roi_locations' || url === '/roi_list') {
+      t.same(recordedLocations(reply.body), [...recordedLocations(text), ...toggled], `${line} (${note})`)
+      if (toggled.length === 0 && text.startsWith('[')) t.equal(reply.body, text, 'to the last digit')
+    }
     const location = headers.find(([name]) => name === 'Location')?.[1]
     if (location) {
       t.equal(new URL(String(reply.headers.location), `http://127.0.0.1:8979${recordedUrl}`).href, location)
     }
-    if (method === 'GET' && type === 'image/png') {
+    if (method === 'GET' && url.startsWith('/get_tile')) {
       t.match(await sharp(reply.rawPayload).metadata(), { width: 256, height: 256, channels: 1, depth: 'uchar' })
       const { layer, x, y } = Object.fromEntries(new URLSearchParams(url.split('?')[1]))
       const { grey } = await decodePng(reply.rawPayload)

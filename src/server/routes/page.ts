@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
-import { matchesEtag } from '../etag.js'
-import type { PageAsset } from '../page-assets.js'
+import type { PageAsset } from '../http/page-assets.js'
+import { sendAsset } from '../http/send-asset.js'
+import { documented } from '../openapi/route-doc.js'
 
 /**
  * Only our own scripts run and only this server is asked. The map library draws from blobs and sets styles. Any site
@@ -11,20 +12,18 @@ const CONTENT_SECURITY_POLICY =
 
 /** The viewer. */
 export function registerPageRoutes(app: FastifyInstance, assets: readonly PageAsset[]): void {
-  for (const { url, type, etag, bytes, gzipped } of assets) {
-    app.get(url, (request, reply) => {
-      const takesGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
-      // The same file in another encoding is other bytes.
-      const tag = takesGzip ? `"${etag}-gzip"` : `"${etag}"`
-      reply.headers({
-        'cache-control': 'no-cache',
-        etag: tag,
-        vary: 'Origin, Accept-Encoding',
-        'content-security-policy': CONTENT_SECURITY_POLICY,
-      })
-      if (matchesEtag(request.headers['if-none-match'], tag)) return reply.code(304).send()
-      if (takesGzip) reply.header('content-encoding', 'gzip')
-      return reply.type(type).send(takesGzip ? gzipped : bytes)
+  for (const asset of assets) {
+    const { url, type } = asset
+    const doc = documented({
+      group: 'Page',
+      summary: url === '/' ? 'The viewer' : 'A file of the viewer',
+      query:
+        url === '/'
+          ? { pyramid: { type: 'string', description: 'Id of the pyramid to show, whatever is current.' } }
+          : {},
+      answers: { 200: { description: 'The file.', types: [type] }, 304: 'Unchanged.' },
+      open: true,
     })
+    app.get(url, doc, (request, reply) => sendAsset(request, reply, asset, CONTENT_SECURITY_POLICY))
   }
 }

@@ -1,26 +1,49 @@
 import type { FastifyInstance } from 'fastify'
 import { UsageError } from '../../errors.js'
 import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
-import type { Pyramid } from '../../pyramid/pyramid.js'
-import { clientSignal } from '../client-signal.js'
-import { type Parameters, readNumber, requireInteger } from '../parameters.js'
-import { readCoveredTile, tileVersionOf } from '../read-covered-tile.js'
-import type { PyramidRegistry } from '../registry.js'
-import { readFields } from '../request-fields.js'
-import type { TileCache } from '../tile-cache.js'
-import { encodeGreyPng, shadePymeTile } from '../tile-renderer.js'
+import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import type { PictureLayer } from '../../render/picture.js'
+import { pymeStyle } from '../../render/pyme-style.js'
+import { clientSignal } from '../http/client-signal.js'
+import { type Parameters, readNumber, requireInteger } from '../http/parameters.js'
+import { readFields } from '../http/request-fields.js'
+import { documented, type ParameterDocs } from '../openapi/route-doc.js'
+import type { PyramidRegistry } from '../pyramids/registry.js'
+import type { Drawing } from '../tiles/drawing.js'
+import { tileVersionOf } from '../tiles/read-covered-tile.js'
 
 /** PYME's viewer asks for the first channel; it knows no other. */
-const SELECTION = { channel: 0, zPlane: 0, timePoint: 0 }
+const SELECTION: MosaicSelection = { channel: 0, zPlane: 0, timePoint: 0 }
 
 /** What PYME's handler takes for `vmin` and `vmax` that are not given: the sign that nothing was chosen. */
 const UNCHOSEN = { min: 0, max: 255 }
 
+/** Nothing is transparent in PYME's tiles. */
+const BACKGROUND = '000000'
+
+const PARAMETERS: ParameterDocs = {
+  layer: { type: 'integer', description: 'The level; 0 is full resolution.', required: true, example: 0 },
+  x: { type: 'integer', description: 'The column of the tile.', required: true, example: 0 },
+  y: { type: 'integer', description: 'The row of the tile.', required: true, example: 0 },
+  vmin: { type: 'number', description: 'Counts − dark shown black.', fallback: UNCHOSEN.min },
+  vmax: { type: 'number', description: 'Counts − dark shown white.', fallback: UNCHOSEN.max },
+}
+
 /** `/get_tile` as PYME's viewer answers it, except that `vmin` and `vmax` have an effect. */
-export function registerPymeRoutes(app: FastifyInstance, registry: PyramidRegistry, cache: TileCache): void {
+export function registerPymeRoutes(app: FastifyInstance, registry: PyramidRegistry, drawing: Drawing): void {
+  const { cache } = drawing
   app.route<{ Querystring: Parameters; Body: unknown }>({
     method: ['GET', 'POST'],
     url: '/get_tile',
+    ...documented({
+      group: 'Tiles',
+      summary: "One tile as PYME's viewer draws it",
+      description:
+        'The first channel of what everybody looks at. Without vmin and vmax, or with 0 and 255, grey is the square root of counts − dark, cut to a whole number; else it is linear between them. Black where there is nothing.',
+      query: PARAMETERS,
+      body: { fields: PARAMETERS },
+      answers: { 200: { description: 'The tile.', types: ['image/png'] } },
+    }),
     handler: (request, reply) =>
       registry.use(undefined, async ({ pyramid }) => {
         const parameters = readFields(request)
@@ -34,9 +57,14 @@ export function registerPymeRoutes(app: FastifyInstance, registry: PyramidRegist
         const version = isThere ? tileVersionOf(pyramid, SELECTION, address) : undefined
         if (isThere && version === undefined) pyramid.growth?.onWanted(SELECTION, address)
         const key =
-          version === undefined ? `black/${pyramid.geometry.tileSize}` : tileKey(pyramid, version, address, window)
-        const draw = (signal: AbortSignal): Promise<Buffer> =>
-          version === undefined ? drawBlack(pyramid.geometry.tileSize) : drawTile(pyramid, address, window, signal)
+          version === undefined ? `tile/black/${pyramid.geometry.tileSize}` : tileKey(pyramid, version, address, window)
+        const draw = async (unwanted: AbortSignal): Promise<Buffer> => {
+          const tile =
+            version === undefined ? undefined : await drawing.tiles.read(pyramid, SELECTION, address, unwanted)
+          const samples = tile?.plane.samples ?? new Uint8Array(pyramid.geometry.tileSize ** 2)
+          const mask = tile ? tile.mask : new Uint8Array(samples.length)
+          return drawGrey(drawing, pyramid, { samples, mask, style: pymeStyle(pyramid.pedestal, window) }, unwanted)
+        }
         // The address says nothing of the pyramid, so nobody may keep what it leads to.
         reply.headers({ 'content-type': 'image/png', 'cache-control': 'no-store' })
         const bytes = cache.get(key) ?? (await cache.getOrCompute(key, draw, clientSignal(reply)))
@@ -64,22 +92,14 @@ function tileKey(
   { level, column, row }: TileAddress,
   window: Window | undefined,
 ): string {
-  return `${id}.${version}/${level}.${column}.${row}/pyme ${window ? `${window.min},${window.max}` : ''}`
+  return `tile/${id}.${version}/${level}.${column}.${row}/pyme ${window ? `${window.min},${window.max}` : ''}`
 }
 
-async function drawTile(
-  pyramid: Pyramid,
-  address: TileAddress,
-  window: Window | undefined,
-  signal: AbortSignal,
+function drawGrey(
+  { crew }: Drawing,
+  { geometry: { tileSize: edge } }: Pyramid,
+  layer: PictureLayer,
+  unwanted: AbortSignal,
 ): Promise<Buffer> {
-  const { tileSize } = pyramid.geometry
-  const tile = await readCoveredTile(pyramid, SELECTION, address, signal)
-  if (!tile) return drawBlack(tileSize)
-  const grey = shadePymeTile(tile.plane, tile.mask, pyramid.pedestal, window)
-  return encodeGreyPng({ grey, alpha: undefined }, tileSize)
-}
-
-function drawBlack(edge: number): Promise<Buffer> {
-  return encodeGreyPng({ grey: new Uint8Array(edge * edge), alpha: undefined }, edge)
+  return crew.render({ width: edge, height: edge, layers: [layer], format: 'png', background: BACKGROUND }, unwanted)
 }

@@ -1,15 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { type Rect, unite } from '../../plane.js'
 import type { FeedProgress } from '../../pyramid/build-feed.js'
-import { coarsen } from '../../pyramid/histogram.js'
 import { gridOf } from '../../pyramid/mosaic-geometry.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
-import { type Parameters, readIndex, readInteger, readSelection } from '../parameters.js'
-import type { PyramidRegistry } from '../registry.js'
-import type { ServedPyramid } from '../served-pyramid.js'
-
-const DEFAULT_BINS = 512
-const MAX_BINS = 65_536
+import { type Parameters, readSelection } from '../http/parameters.js'
+import { documented } from '../openapi/route-doc.js'
+import type { PyramidRegistry } from '../pyramids/registry.js'
+import type { ServedPyramid } from '../pyramids/served-pyramid.js'
 
 interface PyramidRoute {
   readonly Params: { readonly id: string }
@@ -18,7 +15,12 @@ interface PyramidRoute {
 
 /** What there is to know of the open pyramids. The answers change with the pyramid and are asked for once a page. */
 export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidRegistry): void {
-  app.get('/pyramids', (_request, reply) => {
+  const listDoc = documented({
+    group: 'Pyramids',
+    summary: 'The open pyramids',
+    answers: { 200: '`pyramids`: id, name, version, size, and whether each is current and complete.' },
+  })
+  app.get('/pyramids', listDoc, (_request, reply) => {
     const pyramids = registry.list().map(({ pyramid }) => ({
       id: pyramid.id,
       name: pyramid.name,
@@ -32,14 +34,29 @@ export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidReg
     reply.header('cache-control', 'no-store').send({ pyramids })
   })
 
-  app.get<PyramidRoute>('/pyramids/:id', (request, reply) =>
+  const infoDoc = documented({
+    group: 'Pyramids',
+    summary: 'All that a viewer needs to know of a pyramid',
+    answers: { 200: 'Geometry in px and µm, channels with their automatic contrast, wells, frames, and its growth.' },
+  })
+  app.get<PyramidRoute>('/pyramids/:id', infoDoc, (request, reply) =>
     registry.use(request.params.id, served => {
       reply.header('cache-control', 'no-store')
       return describePyramid(served, registry.isCurrent(served.pyramid))
     }),
   )
 
-  app.get<PyramidRoute>('/pyramids/:id/coverage', (request, reply) =>
+  const coverageDoc = documented({
+    group: 'Pyramids',
+    summary: 'Which tiles there are',
+    query: {
+      channel: { type: 'integer', description: 'Index of the channel.', min: 0, fallback: 0 },
+      depth: { type: 'integer', description: 'Index of the z-plane.', min: 0, fallback: 0 },
+      t: { type: 'integer', description: 'Index of the time point.', min: 0, fallback: 0 },
+    },
+    answers: { 200: '`levels`: columns, rows, and lengths of runs of tiles that are not there and that are, in turn.' },
+  })
+  app.get<PyramidRoute>('/pyramids/:id/coverage', coverageDoc, (request, reply) =>
     registry.use(request.params.id, async ({ pyramid }) => {
       const selection = readSelection(request.query, pyramid)
       const coverage = pyramid.coverage(selection)
@@ -52,17 +69,6 @@ export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidReg
       }))
       reply.header('cache-control', 'no-store')
       return { version: pyramid.version, ...(pyramid.growth && { plan: pyramid.growth.plan }), levels }
-    }),
-  )
-
-  app.get<PyramidRoute>('/pyramids/:id/histogram', (request, reply) =>
-    registry.use(request.params.id, async served => {
-      const { pyramid } = served
-      const channel = readIndex(request.query, 'channel', pyramid.channels.length)
-      const bins = readInteger(request.query, 'bins', { min: 1, max: MAX_BINS }) ?? DEFAULT_BINS
-      const histogram = coarsen(await pyramid.histogram(channel), bins)
-      reply.header('cache-control', 'no-store')
-      return { channel, sampleType: pyramid.sampleType, ...histogram, window: await served.window(channel) }
     }),
   )
 }

@@ -1,176 +1,105 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { NotFoundError, UsageError } from '../../errors.js'
-import { bytesOfSamples } from '../../plane.js'
-import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
-import type { CoveredTile, MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
-import { clientSignal } from '../client-signal.js'
-import { matchesEtag } from '../etag.js'
-import { type Parameters, quote, readNumber, readSelection, readText } from '../parameters.js'
-import { readCoveredTile, tileVersionOf } from '../read-covered-tile.js'
-import type { PyramidRegistry } from '../registry.js'
-import { RequestRefusal } from '../request-refusal.js'
-import type { Freshness, ServedPyramid } from '../served-pyramid.js'
-import type { TileCache } from '../tile-cache.js'
-import { encodeGreyPng, type GreyView, shadeTile } from '../tile-renderer.js'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { ByteStore } from '../../pyramid/byte-store.js'
+import { isKnown } from '../http/caching.js'
+import { clientSignal } from '../http/client-signal.js'
+import type { Parameters } from '../http/parameters.js'
+import { PICTURE_PARAMETERS, VERSION_DOC } from '../openapi/picture-doc.js'
+import { documented, type RouteDoc } from '../openapi/route-doc.js'
+import type { PyramidRegistry } from '../pyramids/registry.js'
+import type { ServedPyramid } from '../pyramids/served-pyramid.js'
+import { answerTile, sendTile, TILE_TYPES, type TileAnswer } from '../tiles/answer-tile.js'
+import type { Drawing } from '../tiles/drawing.js'
+import { readWantedTile, type TilePath } from '../tiles/wanted-tile.js'
 
-/** Part of every ETag; to be raised when the same samples give other bytes. */
-const ENCODING_VERSION = 1
-
-const MIN_GAMMA = 0.01
-const MAX_GAMMA = 100
-
-/** Stands for a tile of a growing pyramid of which there is nothing yet. */
-const NOT_BUILT = Buffer.alloc(0)
+/** What a ready answer takes in memory besides its URL. */
+const READY_BYTES = 600
 
 interface TileRoute {
-  readonly Params: { readonly id?: string; readonly z: string; readonly x: string; readonly file: string }
+  readonly Params: TilePath
   readonly Querystring: Parameters
 }
 
-/** XYZ tiles: of one pyramid as image or samples, and of the current one as image. */
-export function registerTileRoutes(app: FastifyInstance, registry: PyramidRegistry, cache: TileCache): void {
-  // Fastify sends what a handler returns; null is an empty body.
-  const answer = (request: FastifyRequest<TileRoute>, reply: FastifyReply): Promise<Buffer | null> =>
-    registry.use(request.params.id, served => encodeTile(served, request, reply))
+/** What a URL was found to mean: nobody need think about it again while the picture is kept. */
+interface ReadyAnswer {
+  readonly key: string
+  readonly headers: TileAnswer['headers']
+}
 
-  const encodeTile = async (
-    served: ServedPyramid,
-    { params, query, headers }: FastifyRequest<TileRoute>,
-    reply: FastifyReply,
-  ): Promise<Buffer | null> => {
-    const { pyramid } = served
-    const { address, extension } = parseTilePath(params, pyramid)
-    const selection = readSelection(query, pyramid)
-    const view = extension === 'png' ? await readView(query, served, selection.channel) : undefined
-    const version = tileVersionOf(pyramid, selection, address)
-    const isPlanned = pyramid.coverage(selection).hasTile(address)
-    const key = tileKey(pyramid, version, selection, address, view)
-    const etag = `"${ENCODING_VERSION}.${key}"`
-    const freshness = freshnessOf(served, readText(query, 'v'), version)
-    // What the automatic contrast of a growing pyramid gives is not named by a version.
-    const isNamed = !pyramid.growth || (isPlanned && view?.isAutomatic !== true)
-    setCaching(reply, isNamed ? freshness : 'other', etag)
-    if (reply.hasHeader('etag') && matchesEtag(headers['if-none-match'], etag)) {
-      reply.code(304)
-      return null
-    }
+const DESCRIPTION =
+  'z counts from the coarse end: 0 is one tile. A tile is always a whole square; outside the grid there is none (404). ' +
+  'Where nothing was imaged, png and webp are transparent and jpg shows the background. With the `v` of the pyramid the ' +
+  'answer may be kept for ever, without it there is an ETag; a `v` that was overwritten is gone (410).'
+
+const TILE_DOC: RouteDoc = {
+  group: 'Tiles',
+  summary: 'One tile of a pyramid',
+  description: `${DESCRIPTION} \`.bin\` are the samples themselves, little endian, row by row, followed by a byte for each (1 = covered) where not all are; \`.blosc\` is the chunk that they are stored in, made on the fly for pyramids that are stored otherwise or still grow. Both are 204 where nothing is covered.`,
+  path: {
+    file: { type: 'string', description: 'y and `.png`, `.jpg`, `.webp`, `.bin` or `.blosc`.', example: '0.png' },
+  },
+  query: { ...PICTURE_PARAMETERS, ...VERSION_DOC },
+  answers: {
+    200: { description: 'The tile.', types: [...new Set(Object.values(TILE_TYPES))] },
+    204: 'Nothing is covered (`.bin`, `.blosc`).',
+    304: 'The one that `If-None-Match` names.',
+    410: 'The version was overwritten.',
+  },
+}
+
+const CURRENT_TILE_DOC: RouteDoc = {
+  group: 'Tiles',
+  summary: 'One tile of what everybody looks at',
+  description: DESCRIPTION,
+  path: { file: { type: 'string', description: 'y and `.png`, `.jpg` or `.webp`.', example: '0.png' } },
+  query: { ...PICTURE_PARAMETERS, ...VERSION_DOC },
+  answers: { 200: { description: 'The tile.', types: [TILE_TYPES.png, TILE_TYPES.jpg, TILE_TYPES.webp] } },
+}
+
+/** XYZ tiles: of one pyramid as picture or samples, and of the current one as picture. */
+export function registerTileRoutes(
+  app: FastifyInstance,
+  registry: PyramidRegistry,
+  drawing: Drawing,
+  store: ByteStore,
+): void {
+  const findReady = ({ params, url, headers: asked }: FastifyRequest<TileRoute>): TileAnswer | undefined => {
+    const served = registry.atHand(params.id)
+    const ready = served && store.get<ReadyAnswer>(readyKey(served, url))
+    const bytes = ready && drawing.cache.get(ready.key)
+    if (!bytes) return undefined
+    const { headers } = ready
+    return isKnown(asked, headers) ? { status: 304, headers } : { status: 200, headers, bytes }
+  }
+
+  const findOut = async (request: FastifyRequest<TileRoute>, reply: FastifyReply): Promise<void> => {
     const signal = clientSignal(reply)
-    const nothing = (): Promise<Buffer> | null => {
-      if (view) return emptyTile(cache, pyramid.geometry.tileSize, signal)
-      reply.code(204).removeHeader('etag').removeHeader('content-type')
-      return null
-    }
-    reply.header('content-type', view ? 'image/png' : 'application/octet-stream')
-    if (!isPlanned) return nothing()
-    if (version === undefined) {
-      pyramid.growth?.onWanted(selection, address)
-      setCaching(reply, 'other', etag)
-      return nothing()
-    }
-    const bytes =
-      cache.get(key) ??
-      (await cache.getOrCompute(
-        key,
-        async computing => {
-          const tile = await readCoveredTile(pyramid, selection, address, computing)
-          if (!tile) return NOT_BUILT
-          return view
-            ? encodeGreyPng(shadeTile(tile.plane, tile.mask, view), pyramid.geometry.tileSize)
-            : packTile(tile)
-        },
-        signal,
-      ))
-    if (tileVersionOf(pyramid, selection, address) !== version) {
-      // More was built while it was read: the key does not name these bytes, and nobody shall keep them.
-      cache.delete(key)
-      setCaching(reply, 'other', etag)
-    }
-    if (bytes !== NOT_BUILT) return bytes
-    setCaching(reply, 'other', etag)
-    return nothing()
+    const answer = await registry.use(request.params.id, async served => {
+      const wanted = await readWantedTile(request.params, request.query, served)
+      const answer = await answerTile(drawing, served, wanted, request, signal)
+      if (answer.key !== undefined && !wanted.pyramid.growth) {
+        const ready: ReadyAnswer = { key: answer.key, headers: answer.headers }
+        store.set(readyKey(served, request.url), ready, READY_BYTES + request.url.length)
+      }
+      return answer
+    })
+    sendTile(reply, answer)
   }
 
-  app.get<TileRoute>('/pyramids/:id/tiles/:z/:x/:file', answer)
-  app.get<TileRoute>('/tiles/:z/:x/:file', answer)
-}
-
-/** z counts from the coarse end, and is turned into a level here. What is no number, or outside the grid, is a 404. */
-function parseTilePath(
-  { id, z, x, file }: TileRoute['Params'],
-  { geometry }: Pyramid,
-): { readonly address: TileAddress; readonly extension: string } {
-  const [y, extension] = splitOnce(file)
-  // The current pyramid's samples could be of any type from one request to the next.
-  const possible = id === undefined ? ['png'] : ['png', 'bin']
-  if (!possible.includes(extension)) {
-    throw new NotFoundError(`There is no tile file ${quote(file)}; tiles here end in .${possible.join(' or .')}.`)
+  const handler = (request: FastifyRequest<TileRoute>, reply: FastifyReply): Promise<void> | undefined => {
+    const ready = findReady(request)
+    if (!ready) return findOut(request, reply)
+    sendTile(reply, ready)
+    // The reply itself is not returned: fastify would take it for a promise and wait for it.
+    return undefined
   }
-  if (![z, x, y].every(part => /^\d{1,9}$/.test(part))) {
-    throw new NotFoundError(`There is no tile ${quote(`${z}/${x}/${y}`)}; z, x and y are whole numbers.`)
-  }
-  const address = { level: geometry.levelCount - 1 - Number(z), column: Number(x), row: Number(y) }
-  if (isInGrid(geometry, address)) return { address, extension }
-  throw new NotFoundError(`There is no tile ${z}/${x}/${y}; z goes from 0 to ${geometry.levelCount - 1}.`)
+
+  // A logger for every request, with its number, would cost more than finding the tile; failures name their path.
+  const childLoggerFactory = (logger: FastifyBaseLogger): FastifyBaseLogger => logger
+  app.get('/pyramids/:id/tiles/:z/:x/:file', { ...documented(TILE_DOC), childLoggerFactory }, handler)
+  app.get('/tiles/:z/:x/:file', { ...documented(CURRENT_TILE_DOC), childLoggerFactory }, handler)
 }
 
-function splitOnce(file: string): [string, string] {
-  const dot = file.indexOf('.')
-  return dot < 0 ? [file, ''] : [file.slice(0, dot), file.slice(dot + 1)]
-}
-
-/** Black, white and gamma of the URL; what is not given comes from the automatic contrast of the channel. */
-async function readView(
-  query: Parameters,
-  served: ServedPyramid,
-  channel: number,
-): Promise<GreyView & { readonly isAutomatic: boolean }> {
-  const black = readNumber(query, 'min')
-  const white = readNumber(query, 'max')
-  const gamma = readNumber(query, 'gamma', { min: MIN_GAMMA, max: MAX_GAMMA }) ?? 1
-  const automatic = black === undefined || white === undefined ? await served.window(channel) : undefined
-  const min = black ?? automatic?.black ?? 0
-  const max = white ?? automatic?.white ?? 1
-  if (max > min) return { min, max, gamma, isAutomatic: automatic !== undefined }
-  throw new UsageError(`max is ${max} and must be above min, which is ${min}.`)
-}
-
-/** Names the bytes of a tile exactly: what it is of, which version, where, and how it is shown. */
-function tileKey(
-  { id }: Pyramid,
-  version: string | undefined,
-  { channel, zPlane, timePoint }: MosaicSelection,
-  { level, column, row }: TileAddress,
-  view: GreyView | undefined,
-): string {
-  const shown = view ? `${view.min},${view.max},${view.gamma}` : 'bin'
-  return `${id}.${version}/${channel}.${zPlane}.${timePoint}/${level}.${column}.${row}/${shown}`
-}
-
-/** @throws {RequestRefusal} the version is of a pyramid that was overwritten. */
-function freshnessOf(served: ServedPyramid, asked: string | undefined, current: string | undefined): Freshness {
-  const freshness = served.freshness(asked, current)
-  if (freshness !== 'gone') return freshness
-  throw new RequestRefusal('GONE', `This version of ${served.pyramid.name} was overwritten; ask for its new version.`)
-}
-
-/** Cache headers by what the `v` of the URL is worth. */
-function setCaching(reply: FastifyReply, freshness: Freshness, etag: string): void {
-  // Of a first try, whose pyramid was overwritten.
-  reply.removeHeader('etag')
-  if (freshness === 'exact') reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
-  else if (freshness === 'unversioned') reply.header('cache-control', 'no-cache').header('etag', etag)
-  else reply.header('cache-control', 'no-store')
-}
-
-/** The samples, little endian, and behind them the mask where the tile is partly covered. */
-function packTile({ plane, mask }: CoveredTile): Buffer {
-  const samples = bytesOfSamples(plane.samples)
-  return Buffer.concat(mask ? [samples, mask] : [samples])
-}
-
-/** A wholly transparent tile. */
-function emptyTile(cache: TileCache, edge: number, signal: AbortSignal): Promise<Buffer> {
-  const draw = (): Promise<Buffer> =>
-    encodeGreyPng({ grey: new Uint8Array(edge * edge), alpha: new Uint8Array(edge * edge) }, edge)
-  return cache.getOrCompute(`transparent/${edge}`, draw, signal)
+/** Another version of a pyramid is another served one, where a URL may mean something else. */
+function readyKey({ number }: ServedPyramid, url: string): string {
+  return `ready ${number} ${url}`
 }

@@ -1,0 +1,23 @@
+import { allocateSamples } from '../../plane.js'
+import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import { readScaled } from '../../pyramid/read-scaled.js'
+import type { PictureLayer } from '../../render/picture.js'
+import type { CropPlan } from './crop-plan.js'
+
+/** The samples of a crop. */
+export async function readPicture(
+  pyramid: Pyramid,
+  selection: MosaicSelection,
+  { level, rect, size }: CropPlan,
+  signal: AbortSignal,
+): Promise<Pick<PictureLayer, 'samples' | 'mask'>> {
+  const samples = allocateSamples(pyramid.sampleType, size.width * size.height)
+  const mask = new Uint8Array(samples.length)
+  let isWhole = true
+  for await (const rows of readScaled(pyramid, selection, level, rect, size, { signal })) {
+    samples.set(rows.plane.samples, rows.y * size.width)
+    mask.set(rows.mask, rows.y * size.width)
+    isWhole &&= !rows.mask.includes(0)
+  }
+  return { samples, mask: isWhole ? undefined : mask }
+}

@@ -1,0 +1,341 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Pyramid } from '../../pyramid/pyramid.js'
+import { readScaled } from '../../pyramid/read-scaled.js'
+import { writeOmeTiff } from '../../render/ome-tiff.js'
+import type { PictureFormat } from '../../render/picture.js'
+import type { RenderCrew } from '../../render/render-crew.js'
+import { drawSideBySide, sideBySideSize } from '../../render/side-by-side.js'
+import { planLayers, readLayerNames, useAll } from '../crops/crop-layers.js'
+import { type CropFormat, type CropPlan, checkCropSize, checkCropSource, planCrop } from '../crops/crop-plan.js'
+import { readPicture } from '../crops/read-picture.js'
+import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
+import { clientSignal } from '../http/client-signal.js'
+import { type Parameters, readFlag, readIndexes, readInteger, readSelection, readText } from '../http/parameters.js'
+import { RECTANGLE_DOCS } from '../http/rectangle.js'
+import { PICTURE_PARAMETERS } from '../openapi/picture-doc.js'
+import { documented, type ParameterDocs } from '../openapi/route-doc.js'
+import type { PyramidRegistry } from '../pyramids/registry.js'
+import type { ServedPyramid } from '../pyramids/served-pyramid.js'
+import { readPictureStyle } from '../tiles/picture-style.js'
+import type { WorkBudget } from '../work-budget.js'
+
+/** Part of every ETag; to be raised when the same samples give other bytes. */
+const ENCODING_VERSION = 1
+
+const PICTURE_TYPES = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' } as const
+
+const DEFAULT_GAP = 10
+const MAX_GAP = 1000
+
+interface CropRoute {
+  readonly Params: { readonly id: string }
+  readonly Querystring: Parameters
+}
+
+/** What crops are made with. */
+export interface CropTools {
+  /** Of their own, so that a large crop does not keep tiles waiting. */
+  readonly crew: RenderCrew
+  /** Pixels that are worked on at once. */
+  readonly budget: WorkBudget
+  /** Name and version of the program, for files that tell what wrote them. */
+  readonly software: string
+}
+
+const SIZE_DOCS: ParameterDocs = {
+  ...RECTANGLE_DOCS,
+  width: { type: 'integer', description: 'Of the picture, px; alone it keeps the aspect.', min: 1 },
+  height: { type: 'integer', description: 'Likewise.', min: 1 },
+  level: { type: 'integer', description: 'Instead: the pixels of this level as they are stored; 0 is the finest.' },
+}
+
+const TIFF_DOCS: ParameterDocs = {
+  ...SIZE_DOCS,
+  channel: { type: 'integer', list: true, description: 'One page each; all where it is not given.' },
+  depth: PICTURE_PARAMETERS.depth,
+  t: PICTURE_PARAMETERS.t,
+}
+
+const PICTURE_DOCS: ParameterDocs = {
+  ...SIZE_DOCS,
+  ...PICTURE_PARAMETERS,
+  layers: {
+    type: 'string',
+    list: true,
+    description:
+      'Instead of channel: layers side by side, each the number of a channel, the id of another open pyramid, or id:channel. Lists of a style then have a value for each.',
+  },
+  gap: { type: 'integer', description: 'Between layers, px.', min: 0, max: MAX_GAP, fallback: DEFAULT_GAP },
+  labels: { type: 'boolean', description: '1 writes the name of each layer above it.', fallback: '0' },
+}
+
+/** Any rectangle at any size: as a picture, or as a TIFF that keeps the samples. */
+export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegistry, tools: CropTools): void {
+  for (const [format, type] of Object.entries(PICTURE_TYPES)) {
+    app.get<CropRoute>(
+      `/pyramids/:id/crop.${format}`,
+      {
+        exposeHeadRoute: false,
+        ...documented({
+          group: 'Regions',
+          summary: `A rectangle as ${format}`,
+          description:
+            'Made from the coarsest level that has as many pixels. Shrunk, a pixel is the mean of the covered area; enlarged, the nearest pixel. What was not imaged is not drawn. Without a size it is that of level 0, at most 2,048 px.',
+          query: PICTURE_DOCS,
+          answers: {
+            200: { description: 'The picture.', types: [type] },
+            404: 'The rectangle lies outside the mosaic, or there is no such plane.',
+            413: 'It would be too large.',
+          },
+          cost: 'work',
+        }),
+      },
+      (request, reply) => answerPicture(registry, tools, format as PictureFormat, request, reply),
+    )
+  }
+  app.get<CropRoute>(
+    '/pyramids/:id/crop.tif',
+    {
+      exposeHeadRoute: false,
+      ...documented({
+        group: 'Regions',
+        summary: 'A rectangle with its samples as they are stored',
+        description:
+          'An OME-TIFF, not compressed, with a page for each channel, its pixel size and the stage position of its first pixel. Without a size it has the pixels of level 0. What was not imaged is 0, or NaN in floats; the metadata count it.',
+        query: TIFF_DOCS,
+        answers: {
+          200: { description: 'The file.', types: ['image/tiff'] },
+          404: 'The rectangle lies outside the mosaic, or there is no such plane.',
+          413: 'It would be too large.',
+        },
+        cost: 'work',
+      }),
+    },
+    (request, reply) => answerTiff(registry, tools, request, reply),
+  )
+}
+
+async function answerPicture(
+  registry: PyramidRegistry,
+  tools: CropTools,
+  format: PictureFormat,
+  request: FastifyRequest<CropRoute>,
+  reply: FastifyReply,
+): Promise<Buffer | null> {
+  const { query, params } = request
+  const names = readLayerNames(query)
+  const ids = new Set(names?.flatMap(({ id }) => id ?? []))
+  return registry.use(params.id, served =>
+    useAll(registry, [...ids], async others => {
+      const plan = planCrop(query, served.pyramid.geometry, format)
+      const drawing = names
+        ? await planPanels(names, query, served, others, plan, format)
+        : await planPicture(query, served, plan, format)
+      if (isKeptByClient(`${drawing.key}/${format}`, served, [...others.values()], request, reply)) return null
+      const signal = clientSignal(reply)
+      const bytes = await tools.budget.run(drawing.pixels, signal, () => drawing.draw(tools.crew, signal))
+      reply.type(PICTURE_TYPES[format])
+      reply.header('content-disposition', dispositionOf('inline', served.pyramid, plan, format))
+      return bytes
+    }),
+  )
+}
+
+/** A picture that can be made. */
+interface PlannedDrawing {
+  /** The same for the same bytes. */
+  readonly key: string
+  /** Of all that is held in memory. */
+  readonly pixels: number
+  draw(crew: RenderCrew, signal: AbortSignal): Promise<Buffer>
+}
+
+/** One picture of one or several channels. */
+async function planPicture(
+  query: Parameters,
+  served: ServedPyramid,
+  plan: CropPlan,
+  format: PictureFormat,
+): Promise<PlannedDrawing> {
+  const { pyramid } = served
+  const { layers, key, background, quality } = await readPictureStyle(query, served)
+  const pixels = plan.size.width * plan.size.height * layers.length
+  checkCropSize(plan.size, pixels, format)
+  checkCropSource(pyramid.geometry, plan)
+  return {
+    key: `${pyramid.id}.${pyramid.version}/${keyOfPlan(plan)}/${key}`,
+    pixels,
+    async draw(crew, signal) {
+      const drawn = []
+      for (const { selection, style } of layers)
+        drawn.push({ ...(await readPicture(pyramid, selection, plan, signal)), style })
+      return crew.render({ ...plan.size, layers: drawn, isGivenAway: true, format, quality, background }, signal)
+    },
+  }
+}
+
+/** Several layers side by side. */
+async function planPanels(
+  names: NonNullable<ReturnType<typeof readLayerNames>>,
+  query: Parameters,
+  served: ServedPyramid,
+  others: ReadonlyMap<string, ServedPyramid>,
+  plan: CropPlan,
+  format: PictureFormat,
+): Promise<PlannedDrawing> {
+  const gap = readInteger(query, 'gap', { min: 0, max: MAX_GAP }) ?? DEFAULT_GAP
+  const labels = readFlag(query, 'labels') ?? false
+  const { background, quality } = await readPictureStyle(
+    { background: query.background, quality: query.quality },
+    served,
+  )
+  const layers = await planLayers(names, query, served, others, plan)
+  const layout = { size: plan.size, count: layers.length, gap, labels }
+  const whole = sideBySideSize(layout)
+  const pixels = whole.width * whole.height
+  checkCropSize(whole, pixels, format)
+  for (const layer of layers) checkCropSource(layer.served.pyramid.geometry, layer.plan)
+  const shown = layers.map(({ key, name }) => (labels ? [key, name] : [key]))
+  return {
+    key: JSON.stringify([keyOfPlan(plan), shown, gap, background, quality]),
+    pixels,
+    async draw(crew, signal) {
+      const panels = []
+      for (const { served, selection, style, plan: there, name } of layers) {
+        const layer = { ...(await readPicture(served.pyramid, selection, there, signal)), style }
+        const picture = { ...plan.size, layers: [layer], isGivenAway: true, format: 'png', background } as const
+        const png = await crew.render(picture, signal)
+        panels.push({ png, name })
+      }
+      return drawSideBySide({ ...layout, panels, format, quality, background })
+    },
+  }
+}
+
+async function answerTiff(
+  registry: PyramidRegistry,
+  { budget, software }: CropTools,
+  request: FastifyRequest<CropRoute>,
+  reply: FastifyReply,
+): Promise<FastifyReply | null> {
+  const { query, params } = request
+  return registry.use(params.id, async served => {
+    const { pyramid } = served
+    const plan = planCrop(query, pyramid.geometry, 'tif')
+    const { level, rect, size } = plan
+    const selection = readSelection({ ...query, channel: undefined }, pyramid)
+    const channels = readIndexes(query, 'channel', pyramid.channels.length) ?? [...pyramid.channels.keys()]
+    const pixels = size.width * size.height * channels.length
+    checkCropSize(size, pixels, 'tif')
+    checkCropSource(pyramid.geometry, plan)
+    const { zPlane, timePoint } = selection
+    const key = [pyramid.id, pyramid.version, keyOfPlan(plan), channels, zPlane, timePoint, 'tif'].join('/')
+    if (isKeptByClient(key, served, [], request, reply)) return null
+    const signal = clientSignal(reply)
+    const pixelSizeUm = pixelSizeOf(pyramid, plan)
+    const pieces = writeOmeTiff({
+      ...size,
+      name: pyramid.name,
+      sampleType: pyramid.sampleType,
+      channels: channels.map(channel => ({
+        name: pyramid.channels[channel].name,
+        rows: readScaled(pyramid, { ...selection, channel }, level, rect, size, { signal }),
+      })),
+      pixelSizeUm,
+      positionUm: firstCentreUm(pyramid, plan),
+      facts: {
+        pyramid: pyramid.id,
+        version: pyramid.version,
+        level: String(level),
+        rectangle: [rect.x0, rect.y0, rect.x1, rect.y1].join(),
+        darkLevel: String(pyramid.pedestal),
+        depth: String(zPlane),
+        t: String(timePoint),
+      },
+      software,
+    })
+    // What fails before the first piece is there is answered as an error.
+    const next = () => budget.run(0, signal, () => pieces.next())
+    const first = await next()
+    const stream = Readable.from(allPieces(first, next), { objectMode: false })
+    reply.header('content-disposition', dispositionOf('attachment', pyramid, plan, 'tif'))
+    reply.type('image/tiff').send(stream)
+    // The pyramid stays open until all is sent. A failure now cuts the answer off, which the client notices.
+    await finished(stream).catch(() => pieces.return())
+    return reply
+  })
+}
+
+async function* allPieces<T>(
+  first: IteratorResult<T, void>,
+  next: () => Promise<IteratorResult<T, void>>,
+): AsyncGenerator<T, void, undefined> {
+  for (let piece = first; !piece.done; piece = await next()) yield piece.value
+}
+
+/**
+ * Set the headers that say how long an answer may be kept.
+ *
+ * @param key the same for the same bytes. @param others pyramids that show in it as well.
+ * @returns whether the client has these bytes already; the reply is a 304 then.
+ */
+function isKeptByClient(
+  key: string,
+  served: ServedPyramid,
+  others: readonly ServedPyramid[],
+  request: FastifyRequest<CropRoute>,
+  reply: FastifyReply,
+): boolean {
+  const { version, growth } = served.pyramid
+  const freshness = freshnessOf(served, readText(request.query, 'v'), growth ? undefined : version)
+  const etag = `"${createHash('sha256').update(`${ENCODING_VERSION} ${key}`).digest('base64url').slice(0, 22)}"`
+  // What there is of a growing pyramid has no version, and that in the URL says nothing of other pyramids.
+  const isGrowing = [served, ...others].some(({ pyramid }) => pyramid.growth)
+  const isOwn = others.length === 0
+  const caching = isGrowing ? NOT_KEPT : cachingOf(isOwn || freshness === 'other' ? freshness : 'unversioned', etag)
+  // Of a first try, whose pyramid was overwritten.
+  reply.removeHeader('etag').headers(caching)
+  if (!isKnown(request.headers, caching)) return false
+  reply.code(304)
+  return true
+}
+
+function keyOfPlan({ rect, size, level }: CropPlan): string {
+  return `${rect.x0}.${rect.y0}.${rect.x1}.${rect.y1}/${size.width}x${size.height}/${level}`
+}
+
+/** Of a pixel of the crop, µm. */
+function pixelSizeOf({ geometry: { pixelSizeUm } }: Pyramid, { rect, size }: CropPlan): { x: number; y: number } {
+  return {
+    x: ((rect.x1 - rect.x0) / size.width) * pixelSizeUm.x,
+    y: ((rect.y1 - rect.y0) / size.height) * pixelSizeUm.y,
+  }
+}
+
+/** Stage position of the centre of the crop's first pixel, µm. */
+function firstCentreUm({ geometry: { originUm, pixelSizeUm } }: Pyramid, plan: CropPlan): { x: number; y: number } {
+  const { rect, size } = plan
+  const along = (edge: number, end: number, count: number): number => edge - 0.5 + (end - edge) / count / 2
+  return {
+    x: originUm.x + along(rect.x0, rect.x1, size.width) * pixelSizeUm.x,
+    y: originUm.y + along(rect.y0, rect.y1, size.height) * pixelSizeUm.y,
+  }
+}
+
+/** A name for a file that says where it is from, such as `plate_07_x1234.5_y678.9_um.tif`. */
+function dispositionOf(kind: 'inline' | 'attachment', pyramid: Pyramid, plan: CropPlan, format: CropFormat): string {
+  const { x, y } = firstCentreUm(pyramid, plan)
+  const name = `${pyramid.name}_x${+x.toFixed(3)}_y${+y.toFixed(3)}_um.${format}`
+  const plain = name.replace(/[^\w.+-]/g, '_')
+  const full = plain === name ? '' : `; filename*=UTF-8''${percentEncode(name)}`
+  return `${kind}; filename="${plain}"${full}`
+}
+
+/** RFC 8187: fewer characters may stand for themselves than in a URL. */
+function percentEncode(text: string): string {
+  const byNumber = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase()}`
+  return encodeURIComponent(text).replace(/['()*!]/g, byNumber)
+}
