@@ -23,6 +23,11 @@ export function intersect(a: Rect, b: Rect): Rect {
   return { x0: Math.max(a.x0, b.x0), y0: Math.max(a.y0, b.y0), x1: Math.min(a.x1, b.x1), y1: Math.min(a.y1, b.y1) }
 }
 
+/** Whether two rectangles share a pixel. */
+export function touches(a: Rect, b: Rect): boolean {
+  return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
+}
+
 /** The pixels of its level that a level-0 rectangle touches: outwards rounded, as coverage is. */
 export function rectAtLevel(rect: Rect, level: number): Rect {
   const scale = 2 ** level

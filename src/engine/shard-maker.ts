@@ -10,6 +10,7 @@ import {
   SAMPLE_TYPES,
   type SampleArray,
   samplesFromBytes,
+  touches,
 } from '../plane.js'
 import { Blender, type PlacedPlane, weightBytes } from '../pyramid/blend.js'
 import { fillMask, isCovered } from '../pyramid/coverage.js'
@@ -412,10 +413,6 @@ class ShardParts {
 
 function regionAt(x0: number, y0: number, edge: number): Rect {
   return { x0, y0, x1: x0 + edge, y1: y0 + edge }
-}
-
-function touches(a: Rect, b: Rect): boolean {
-  return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
 }
 
 function rectsOf(flat: Int32Array): Rect[] {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Rect, rectAtLevel } from '../plane.js'
+import { type Rect, rectAtLevel, touches } from '../plane.js'
 import { fillMask } from './coverage.js'
 import { gridOf, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 import type { PlaneExtent } from './plane-coverages.js'
@@ -226,11 +226,9 @@ export class BuiltShards {
   /** The rectangles that touch a tile, px of its level. */
   *#rectsIn(selection: MosaicSelection, { level, row, column }: TileAddress): Generator<Rect> {
     const edge = this.#geometry.tileSize * 2 ** level
-    const [x0, y0] = [column * edge, row * edge]
-    const [x1, y1] = [x0 + edge, y0 + edge]
-    for (const { rects } of this.#leavesIn(selection, { x0, y0, x1, y1 }))
-      for (const rect of rects)
-        if (rect.x0 < x1 && rect.x1 > x0 && rect.y0 < y1 && rect.y1 > y0) yield rectAtLevel(rect, level)
+    const area = tileRegion({ row, column }, edge)
+    for (const { rects } of this.#leavesIn(selection, area))
+      for (const rect of rects) if (touches(rect, area)) yield rectAtLevel(rect, level)
   }
 
   /** The leaves that may touch an area of level 0. */

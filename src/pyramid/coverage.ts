@@ -1,4 +1,4 @@
-import { intersect, type Rect, rectAtLevel, unite } from '../plane.js'
+import { intersect, type Rect, rectAtLevel, touches, unite } from '../plane.js'
 import { gridOf, levelSize, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
 
 /** Cutting a region into what is left of it beats looking at every pixel while rectangles are few. */
@@ -74,10 +74,6 @@ function atLevel0(level: number, { x0, y0, x1, y1 }: Rect): Rect {
   return { x0: x0 * scale, y0: y0 * scale, x1: x1 * scale, y1: y1 * scale }
 }
 
-function overlap(a: Rect, b: Rect): boolean {
-  return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
-}
-
 /**
  * Coverage by the rectangles of frames: at level n a rectangle covers [⌊x0/2ⁿ⌋, ⌈x1/2ⁿ⌉).
  *
@@ -112,9 +108,9 @@ export class FrameCoverage implements Coverage {
   /** Indices (ascending) of the rectangles that touch `region`, given in px of `level`. */
   touching(level: number, region: Rect): number[] {
     const area = atLevel0(level, region)
-    if (this.#isLarge(area)) return [...this.#rects.keys()].filter(i => overlap(this.#rects[i], area))
+    if (this.#isLarge(area)) return [...this.#rects.keys()].filter(i => touches(this.#rects[i], area))
     const found = new Set<number>()
-    for (const i of this.#near(area)) if (overlap(this.#rects[i], area)) found.add(i)
+    for (const i of this.#near(area)) if (touches(this.#rects[i], area)) found.add(i)
     return [...found].sort((a, b) => a - b)
   }
 
@@ -125,8 +121,8 @@ export class FrameCoverage implements Coverage {
 
   hasTile({ level, row, column }: TileAddress): boolean {
     const area = atLevel0(level, tileRegion({ row, column }, this.#geometry.tileSize))
-    if (this.#isLarge(area)) return this.#rects.some(rect => overlap(rect, area))
-    for (const i of this.#near(area)) if (overlap(this.#rects[i], area)) return true
+    if (this.#isLarge(area)) return this.#rects.some(rect => touches(rect, area))
+    for (const i of this.#near(area)) if (touches(this.#rects[i], area)) return true
     return false
   }
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotFoundError } from '../../errors.js'
 import type { Rect } from '../../plane.js'
+import { touches } from '../../plane.js'
 import type { PlacementRow, PlacementTable } from '../../pyramid/placement-table.js'
 import { csvField } from '../http/csv-field.js'
 import { type Parameters, readInteger, readText } from '../http/parameters.js'
@@ -115,10 +116,6 @@ function matching(placement: PlacementTable, { rect, series, well }: FrameFilter
     numbers.push(i)
   }
   return numbers
-}
-
-function touches(a: Rect, b: Rect): boolean {
-  return a.x0 < b.x1 && a.x1 > b.x0 && a.y0 < b.y1 && a.y1 > b.y0
 }
 
 function describeFrame({ seriesName, frame, positionUm, stageUm, rect, selection, well, used, reason }: PlacementRow) {
