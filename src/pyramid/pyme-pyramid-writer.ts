@@ -4,11 +4,11 @@ import { fromSystemError, UnsupportedDataError } from '../errors.js'
 import { mapConcurrently } from '../sources/map-concurrently.js'
 import { writeFileAtomically } from './atomic-file.js'
 import { makeFolder } from './make-folder.js'
-import type { TileAddress } from './mosaic-geometry.js'
 import { NEW_KEY_SCHEMA, NEW_NAMING } from './pyme-tile-files.js'
 import { encodePymeTile } from './pyme-tile-formats.js'
 import type { PymeTile } from './pyme-tile-plan.js'
 import type { CoveredTile, Pyramid } from './pyramid.js'
+import { readCoveredTile } from './read-covered-tile.js'
 import { blankCanvas, canvasOf, halveCanvas, pasteSquare } from './tile-canvas.js'
 
 /** Tiles on their way from the disk at once: enough for one to be read while another is written. */
@@ -69,7 +69,9 @@ export async function writePymeTiles(
     signal?.throwIfAborted()
     const tile = address.isBlank
       ? undefined
-      : await (address.level < levelCount ? readTile(pyramid, address) : halvedTop(pyramid, address.level, fades))
+      : await (address.level < levelCount
+          ? readCoveredTile(pyramid, PLANE, address)
+          : halvedTop(pyramid, address.level, fades))
     const file = encodePymeTile(tile?.plane.samples, tile?.mask, pyramid.pedestal, tileSize)
     const path = join(folder, `${NEW_NAMING.nameOf(address)}.pzf`)
     if (!folders.has(dirname(path))) await makeFolder(dirname(path))
@@ -121,16 +123,11 @@ export async function writePymeMetadata(
   return Buffer.byteLength(text)
 }
 
-async function readTile(pyramid: Pyramid, address: TileAddress): Promise<CoveredTile | undefined> {
-  const plane = await pyramid.readTile(PLANE, address)
-  return plane && { plane, mask: pyramid.coverage(PLANE).tileMask(address) }
-}
-
 /** The only tile of a level above the pyramid's own: the mosaic gets smaller in its corner. */
 async function halvedTop(pyramid: Pyramid, level: number, fades: boolean): Promise<CoveredTile | undefined> {
   const { levelCount, tileSize } = pyramid.geometry
   const corner = { x: 0, y: 0 }
-  const top = await readTile(pyramid, { level: levelCount - 1, column: 0, row: 0 })
+  const top = await readCoveredTile(pyramid, PLANE, { level: levelCount - 1, column: 0, row: 0 })
   if (!top) return undefined
   let canvas = canvasOf(top)
   for (let i = levelCount; i <= level; i++) {

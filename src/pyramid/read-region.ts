@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { allocateSamples, intersect, type Plane, type Rect, SAMPLE_TYPES } from '../plane.js'
 import { isInGrid, levelSize, type TileAddress, tileRegion } from './mosaic-geometry.js'
 import type { CoveredTile, MosaicSelection, Pyramid } from './pyramid.js'
+import { readCoveredTile } from './read-covered-tile.js'
 
 /** Tiles read ahead of the one that is worked on. */
 const TILES_AHEAD = 4
@@ -136,17 +137,4 @@ function* tilesTouching(
   const { tileSize } = geometry
   for (let row = Math.floor(y0 / tileSize); row * tileSize < y1; row++)
     for (let column = Math.floor(x0 / tileSize); column * tileSize < x1; column++) yield { level, column, row }
-}
-
-/** A tile and what is covered of it; undefined where nothing is, or nothing is built yet. */
-async function readCoveredTile(
-  pyramid: Pyramid,
-  selection: MosaicSelection,
-  address: TileAddress,
-  signal: AbortSignal | undefined,
-): Promise<CoveredTile | undefined> {
-  signal?.throwIfAborted()
-  if (pyramid.growth) return pyramid.growth.readCoveredTile(selection, address, { signal })
-  const plane = await pyramid.readTile(selection, address, { signal })
-  return plane && { plane, mask: pyramid.coverage(selection).tileMask(address) }
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { UsageError } from '../../errors.js'
 import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
 import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import { tileVersionOf } from '../../pyramid/read-covered-tile.js'
 import type { PictureLayer } from '../../render/picture.js'
 import { pymeStyle } from '../../render/pyme-style.js'
 import { clientSignal } from '../http/client-signal.js'
@@ -10,7 +11,6 @@ import { readFields } from '../http/request-fields.js'
 import { documented, type ParameterDocs } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 import type { Drawing } from '../tiles/drawing.js'
-import { tileVersionOf } from '../tiles/read-covered-tile.js'
 
 /** PYME's viewer asks for the first channel; it knows no other. */
 const SELECTION: MosaicSelection = { channel: 0, zPlane: 0, timePoint: 0 }

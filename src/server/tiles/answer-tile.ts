@@ -1,10 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { tileVersionOf } from '../../pyramid/read-covered-tile.js'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { type Parameters, readText } from '../http/parameters.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
 import type { Drawing } from './drawing.js'
 import { drawEmptyTile, emptyKey, makeTile, NOT_BUILT } from './make-tile.js'
-import { tileVersionOf } from './read-covered-tile.js'
 import { keyOf, versionOf, type WantedTile } from './wanted-tile.js'
 
 /** Part of every ETag; to be raised when the same samples give other bytes. */

@@ -2,8 +2,8 @@ import { bytesOfSamples, samplesFromBytes } from '../../plane.js'
 import type { ByteStore } from '../../pyramid/byte-store.js'
 import type { TileAddress } from '../../pyramid/mosaic-geometry.js'
 import type { CoveredTile, MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import { readCoveredTile, tileVersionOf } from '../../pyramid/read-covered-tile.js'
 import { WorkBudget } from '../work-budget.js'
-import { readCoveredTile, tileVersionOf } from './read-covered-tile.js'
 import { SharedWork } from './shared-work.js'
 
 /** More reads than this at once would only wait for the disk, with memory in their hands. */

@@ -1,11 +1,11 @@
 import { NotFoundError, UsageError } from '../../errors.js'
 import { isInGrid, type TileAddress } from '../../pyramid/mosaic-geometry.js'
 import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
+import { tileVersionOf } from '../../pyramid/read-covered-tile.js'
 import type { PictureFormat } from '../../render/picture.js'
 import { type Parameters, quote, readSelection, readText } from '../http/parameters.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
 import { type PictureStyle, readPictureStyle } from './picture-style.js'
-import { tileVersionOf } from './read-covered-tile.js'
 import type { TileCut } from './tile-cut.js'
 
 export const PICTURE_FORMATS: readonly PictureFormat[] = ['png', 'jpg', 'webp']
