@@ -1,9 +1,8 @@
-import { Worker } from 'node:worker_threads'
 import { builtModule } from '../built-module.js'
-import { type PackedError, unpackError } from '../packed-error.js'
 import { refuseForPyme, writePymeMetadata, writePymeTiles } from '../pyramid/pyme-pyramid-writer.js'
 import { type PymeTile, planPymeTiles } from '../pyramid/pyme-tile-plan.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
+import { runInThread } from '../run-in-thread.js'
 
 /** A thread takes some 50 ms to start: it should have more to do than that. */
 const LEAST_TILES_A_THREAD = 200
@@ -19,8 +18,6 @@ export interface PymeTileTask {
   readonly tiles: readonly PymeTile[]
   readonly fades: boolean
 }
-
-export type PymeTileResult = { readonly bytes: number } | { readonly error: PackedError }
 
 export interface WrittenPymePyramid {
   readonly files: number
@@ -58,7 +55,7 @@ async function writeInThreads(task: PymeTileTask, threads: number, signal: Abort
   const shares = Array.from({ length: threads }, (_, i) => task.tiles.slice(i * share, (i + 1) * share))
   const outcomes = await Promise.allSettled(
     shares.map(tiles =>
-      writeInThread({ ...task, tiles }, stop).catch(error => {
+      runInThread<number>(THREAD, { ...task, tiles } satisfies PymeTileTask, stop).catch(error => {
         failed.abort(error)
         throw error
       }),
@@ -67,27 +64,4 @@ async function writeInThreads(task: PymeTileTask, threads: number, signal: Abort
   signal?.throwIfAborted()
   if (failed.signal.aborted) throw failed.signal.reason
   return outcomes.reduce((sum, outcome) => sum + (outcome.status === 'fulfilled' ? outcome.value : 0), 0)
-}
-
-function writeInThread(workerData: PymeTileTask, stop: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const thread = new Worker(THREAD, { workerData, execArgv: [] })
-    const end = (): void => void thread.terminate()
-    let result: PymeTileResult | undefined
-    let failure: unknown
-    stop.addEventListener('abort', end)
-    if (stop.aborted) end()
-    thread.on('message', (message: PymeTileResult) => {
-      result = message
-    })
-    thread.on('error', error => {
-      failure = error
-    })
-    thread.on('exit', () => {
-      stop.removeEventListener('abort', end)
-      if (stop.aborted) reject(stop.reason)
-      else if (result && 'bytes' in result) resolve(result.bytes)
-      else reject(result ? unpackError(result.error) : (failure ?? new Error('a thread that writes tiles ended')))
-    })
-  })
 }
