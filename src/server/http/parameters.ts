@@ -4,6 +4,13 @@ import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
 /** Query or form fields as they arrive: a list where one was repeated. Names that we do not know are left alone. */
 export type Parameters = Readonly<Record<string, string | readonly string[] | undefined>>
 
+/** A route below `/pyramids/:id`, as fastify wants to know it. */
+export interface PyramidRoute {
+  readonly Params: { readonly id: string }
+  readonly Querystring: Parameters
+  readonly Body: unknown
+}
+
 /** Far beyond any sample, and differences of two such numbers are still finite. */
 const LARGEST_NUMBER = 1e30
 

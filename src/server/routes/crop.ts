@@ -13,7 +13,15 @@ import { type CropFormat, type CropPlan, checkCropSize, checkCropSource, planCro
 import { readPicture } from '../crops/read-picture.js'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, readFlag, readIndexes, readInteger, readSelection, readText } from '../http/parameters.js'
+import {
+  type Parameters,
+  type PyramidRoute,
+  readFlag,
+  readIndexes,
+  readInteger,
+  readSelection,
+  readText,
+} from '../http/parameters.js'
 import { RECTANGLE_DOCS } from '../http/rectangle.js'
 import { PICTURE_PARAMETERS } from '../openapi/picture-doc.js'
 import { documented, type ParameterDocs } from '../openapi/route-doc.js'
@@ -29,11 +37,6 @@ const PICTURE_TYPES = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' 
 
 const DEFAULT_GAP = 10
 const MAX_GAP = 1000
-
-interface CropRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
 
 /** What crops are made with. */
 export interface CropTools {
@@ -75,7 +78,7 @@ const PICTURE_DOCS: ParameterDocs = {
 /** Any rectangle at any size: as a picture, or as a TIFF that keeps the samples. */
 export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegistry, tools: CropTools): void {
   for (const [format, type] of Object.entries(PICTURE_TYPES)) {
-    app.get<CropRoute>(
+    app.get<PyramidRoute>(
       `/pyramids/:id/crop.${format}`,
       {
         exposeHeadRoute: false,
@@ -96,7 +99,7 @@ export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegist
       (request, reply) => answerPicture(registry, tools, format as PictureFormat, request, reply),
     )
   }
-  app.get<CropRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/crop.tif',
     {
       exposeHeadRoute: false,
@@ -122,7 +125,7 @@ async function answerPicture(
   registry: PyramidRegistry,
   tools: CropTools,
   format: PictureFormat,
-  request: FastifyRequest<CropRoute>,
+  request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
 ): Promise<Buffer | null> {
   const { query, params } = request
@@ -218,7 +221,7 @@ async function planPanels(
 async function answerTiff(
   registry: PyramidRegistry,
   { budget, software }: CropTools,
-  request: FastifyRequest<CropRoute>,
+  request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
 ): Promise<FastifyReply | null> {
   const { query, params } = request
@@ -286,7 +289,7 @@ function isKeptByClient(
   key: string,
   served: ServedPyramid,
   others: readonly ServedPyramid[],
-  request: FastifyRequest<CropRoute>,
+  request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
 ): boolean {
   const { version, growth } = served.pyramid

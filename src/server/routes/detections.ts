@@ -3,7 +3,7 @@ import type { AccessPolicy } from '../access/access-policy.js'
 import { requireRight } from '../access/require-right.js'
 import type { DetectionQueue } from '../detections/detection-queue.js'
 import { type DetectorConfig, listDetectors, readDetection } from '../detections/detection-request.js'
-import { type Parameters, requireInteger } from '../http/parameters.js'
+import { type PyramidRoute, requireInteger } from '../http/parameters.js'
 import { readFields } from '../http/request-fields.js'
 import { documented, type ParameterDocs } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
@@ -13,13 +13,7 @@ const DETECTION_PATH: ParameterDocs = { n: { type: 'integer', description: 'Numb
 const STATUS =
   '`{ n, pyramid, detector, level, state, tilesDone, tilesTotal, found, threshold, message }`; the state is queued, running, done, failed or cancelled.'
 
-interface DetectionsRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-  readonly Body: unknown
-}
-
-interface DetectionRoute extends DetectionsRoute {
+interface DetectionRoute extends PyramidRoute {
   readonly Params: { readonly id: string; readonly n: string }
 }
 
@@ -33,7 +27,7 @@ export function registerDetectionRoutes(
 ): void {
   const url = '/pyramids/:id/detections'
 
-  app.post<DetectionsRoute>(
+  app.post<PyramidRoute>(
     url,
     {
       ...documented({
@@ -74,7 +68,7 @@ export function registerDetectionRoutes(
     },
   )
 
-  app.get<DetectionsRoute>(
+  app.get<PyramidRoute>(
     url,
     {
       ...documented({

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { NotFoundError } from '../../errors.js'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, quote } from '../http/parameters.js'
+import { type Parameters, type PyramidRoute, quote } from '../http/parameters.js'
 import { type HalvedTile, halvedTile, lastHalving } from '../interop/halved-tile.js'
 import { PICTURE_PARAMETERS, VERSION_DOC } from '../openapi/picture-doc.js'
 import { documented } from '../openapi/route-doc.js'
@@ -12,11 +12,6 @@ import type { Drawing } from '../tiles/drawing.js'
 import { readPictureStyle } from '../tiles/picture-style.js'
 import { PICTURE_FORMATS, readPictureFormat } from '../tiles/wanted-tile.js'
 
-interface DescriptionRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
-
 interface TileRoute {
   readonly Params: { readonly id: string; readonly level: string; readonly file: string }
   readonly Querystring: Parameters
@@ -24,7 +19,7 @@ interface TileRoute {
 
 /** Deep Zoom Images, for viewers that know nothing of us. */
 export function registerDeepZoomRoutes(app: FastifyInstance, registry: PyramidRegistry, drawing: Drawing): void {
-  app.get<DescriptionRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id.dzi',
     {
       ...documented({

@@ -4,7 +4,7 @@ import { automaticWindow, coarsen, HistogramBuilder } from '../../pyramid/histog
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
 import { partsOfRegion } from '../../pyramid/read-region.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, readIndex, readInteger, readSelection } from '../http/parameters.js'
+import { type PyramidRoute, readIndex, readInteger, readSelection } from '../http/parameters.js'
 import { OPTIONAL_RECTANGLE_DOCS, pixelsOfLevel, readOptionalRectangle } from '../http/rectangle.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
@@ -16,14 +16,9 @@ const MAX_BINS = 65_536
 /** A rectangle is counted at the finest level where it has no more pixels: enough for its contrast, and quick. */
 const MAX_PIXELS = 2 ** 22
 
-interface HistogramRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
-
 /** How often values occur. @param budget pixels that are worked on at once. */
 export function registerHistogramRoute(app: FastifyInstance, registry: PyramidRegistry, budget: WorkBudget): void {
-  app.get<HistogramRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/histogram',
     {
       ...documented({

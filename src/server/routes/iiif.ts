@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, readText } from '../http/parameters.js'
+import { type Parameters, type PyramidRoute, readText } from '../http/parameters.js'
 import { drawImage, isDrawnDirectly, planImage, styleOfQuality } from '../interop/draw-image.js'
 import { tileOfRegion } from '../interop/halved-tile.js'
 import { type Identifier, readIdentifier, writeIdentifier } from '../interop/iiif-identifier.js'
@@ -19,11 +19,6 @@ import type { CropTools } from './crop.js'
 
 /** Part of every ETag; to be raised when the same samples give other bytes. */
 const ENCODING_VERSION = 1
-
-interface InfoRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
 
 interface ImageRoute {
   readonly Params: { readonly id: string } & ImagePath
@@ -57,7 +52,7 @@ export function registerIiifRoutes(
   tools: ImageTools,
   basePath = '/',
 ): void {
-  app.get<InfoRoute>(
+  app.get<PyramidRoute>(
     '/iiif/3/:id',
     documented({
       group: 'Other viewers',
@@ -76,7 +71,7 @@ export function registerIiifRoutes(
     },
   )
 
-  app.get<InfoRoute>(
+  app.get<PyramidRoute>(
     '/iiif/3/:id/info.json',
     documented({
       group: 'Other viewers',

@@ -4,18 +4,13 @@ import type { Rect } from '../../plane.js'
 import { touches } from '../../plane.js'
 import type { PlacementRow, PlacementTable } from '../../pyramid/placement-table.js'
 import { csvField } from '../http/csv-field.js'
-import { type Parameters, readInteger, readText } from '../http/parameters.js'
+import { type PyramidRoute, readInteger, readText } from '../http/parameters.js'
 import { OPTIONAL_RECTANGLE_DOCS, readOptionalRectangle } from '../http/rectangle.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 
 const DEFAULT_LIMIT = 1000
 const MAX_LIMIT = 10_000
-
-interface PlacementRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
 
 /** Where the frames of a pyramid lie. */
 export function registerPlacementRoutes(app: FastifyInstance, registry: PyramidRegistry): void {
@@ -28,7 +23,7 @@ export function registerPlacementRoutes(app: FastifyInstance, registry: PyramidR
   } as const
   const answers = { 404: 'The pyramid does not tell, or the rectangle lies outside the mosaic.' }
 
-  app.get<PlacementRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/placement',
     {
       ...documented({
@@ -49,7 +44,7 @@ export function registerPlacementRoutes(app: FastifyInstance, registry: PyramidR
       })),
   )
 
-  app.get<PlacementRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/placement.csv',
     {
       ...documented({
@@ -78,7 +73,7 @@ interface FramePage {
 
 function listFrames(
   registry: PyramidRegistry,
-  { params, query }: FastifyRequest<PlacementRoute>,
+  { params, query }: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
   answer: (page: FramePage) => unknown,
 ): Promise<unknown> {

@@ -3,15 +3,10 @@ import { type Rect, unite } from '../../plane.js'
 import type { FeedProgress } from '../../pyramid/build-feed.js'
 import { gridOf } from '../../pyramid/mosaic-geometry.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
-import { type Parameters, readSelection } from '../http/parameters.js'
+import { type PyramidRoute, readSelection } from '../http/parameters.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
-
-interface PyramidRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
 
 /** What there is to know of the open pyramids. The answers change with the pyramid and are asked for once a page. */
 export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidRegistry): void {

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotFoundError } from '../../errors.js'
 import type { AccessPolicy } from '../access/access-policy.js'
 import { requireRight } from '../access/require-right.js'
-import { type Parameters, quote, readFlag } from '../http/parameters.js'
+import { type Parameters, type PyramidRoute, quote, readFlag } from '../http/parameters.js'
 import { readFields } from '../http/request-fields.js'
 import { RequestRefusal } from '../http/request-refusal.js'
 import { documented, type ParameterDocs } from '../openapi/route-doc.js'
@@ -28,13 +28,7 @@ const CHANGED = 'The ROIs that were made or changed, and the revision and length
 
 const ROI_PATH: ParameterDocs = { roi: { type: 'integer', description: 'Id of a ROI.' } }
 
-interface ListRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-  readonly Body: unknown
-}
-
-interface RoiRoute extends ListRoute {
+interface RoiRoute extends PyramidRoute {
   readonly Params: { readonly id: string; readonly roi: string }
 }
 
@@ -47,7 +41,7 @@ export function registerRoiRoutes(
 ): void {
   const url = '/pyramids/:id/rois'
 
-  app.get<ListRoute>(
+  app.get<PyramidRoute>(
     url,
     {
       ...documented({
@@ -67,7 +61,7 @@ export function registerRoiRoutes(
       }),
   )
 
-  app.get<ListRoute>(
+  app.get<PyramidRoute>(
     `${url}.csv`,
     {
       ...documented({
@@ -80,7 +74,7 @@ export function registerRoiRoutes(
       registry.use(request.params.id, async ({ pyramid }) => sendCsv(reply, await rois.read(pyramid.id))),
   )
 
-  app.post<ListRoute>(
+  app.post<PyramidRoute>(
     url,
     {
       bodyLimit: MAX_BODY_BYTES,
@@ -112,7 +106,7 @@ export function registerRoiRoutes(
     },
   )
 
-  app.delete<ListRoute>(
+  app.delete<PyramidRoute>(
     url,
     { ...documented({ group: 'ROIs', summary: 'Remove all ROIs', answers: { 200: CHANGED }, cost: 'change' }) },
     (request, reply) => {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { measureRegion, type RegionStatistics } from '../../pyramid/region-statistics.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, readNumber, readSelection } from '../http/parameters.js'
+import { type PyramidRoute, readNumber, readSelection } from '../http/parameters.js'
 import { pixelsOfLevel, RECTANGLE_DOCS, readLevel, readRectangle } from '../http/rectangle.js'
 import { RequestRefusal } from '../http/request-refusal.js'
 import { documented } from '../openapi/route-doc.js'
@@ -13,14 +13,9 @@ const MAX_PIXELS = 2 ** 26
 
 const QUANTILES = [0.01, 0.5, 0.99]
 
-interface StatsRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
-
 /** Numbers of a rectangle. @param budget pixels that are worked on at once. */
 export function registerStatsRoute(app: FastifyInstance, registry: PyramidRegistry, budget: WorkBudget): void {
-  app.get<StatsRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/stats',
     {
       ...documented({

@@ -1,18 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
 import type { PictureFormat } from '../../render/picture.js'
-import { type Parameters, readText } from '../http/parameters.js'
+import { type PyramidRoute, readText } from '../http/parameters.js'
 import { PICTURE_PARAMETERS } from '../openapi/picture-doc.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
 import { readPictureStyle } from '../tiles/picture-style.js'
 import { PICTURE_FORMATS, readPictureFormat } from '../tiles/wanted-tile.js'
-
-interface TileJsonRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
 
 /** Web maps end where the square of their projection does. */
 const MAX_LATITUDE = (360 / Math.PI) * Math.atan(Math.exp(Math.PI)) - 90
@@ -27,7 +22,7 @@ const MAX_LATITUDE = (360 / Math.PI) * Math.atan(Math.exp(Math.PI)) - 90
  * @param basePath with a slash at both ends.
  */
 export function registerTileJsonRoute(app: FastifyInstance, registry: PyramidRegistry, basePath = '/'): void {
-  app.get<TileJsonRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/tilejson.json',
     {
       ...documented({
@@ -55,7 +50,7 @@ export function registerTileJsonRoute(app: FastifyInstance, registry: PyramidReg
 
 /** The address of all tiles, with the look of this request; `{z}`, `{x}` and `{y}` are left for the library to fill in. */
 function tileTemplate(
-  { protocol, host, query }: FastifyRequest<TileJsonRoute>,
+  { protocol, host, query }: FastifyRequest<PyramidRoute>,
   { pyramid }: ServedPyramid,
   format: PictureFormat,
   basePath: string,

@@ -2,19 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import type { MosaicSelection, Pyramid, Well } from '../../pyramid/pyramid.js'
 import { readRegion } from '../../pyramid/read-region.js'
 import { clientSignal } from '../http/client-signal.js'
-import { type Parameters, readIndexes, readSelection } from '../http/parameters.js'
+import { type PyramidRoute, readIndexes, readSelection } from '../http/parameters.js'
 import { centreUm, readLevel, readPixel, UNITS_DOC } from '../http/rectangle.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 
-interface ValueRoute {
-  readonly Params: { readonly id: string }
-  readonly Querystring: Parameters
-}
-
 /** What is seen at a place, and where it comes from. */
 export function registerValueRoute(app: FastifyInstance, registry: PyramidRegistry): void {
-  app.get<ValueRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/value',
     {
       ...documented({

@@ -1,16 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { Rect } from '../../plane.js'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
+import type { PyramidRoute } from '../http/parameters.js'
 import { documented } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 
-interface WellsRoute {
-  readonly Params: { readonly id: string }
-}
-
 /** The wells of a plate. */
 export function registerWellsRoute(app: FastifyInstance, registry: PyramidRegistry): void {
-  app.get<WellsRoute>(
+  app.get<PyramidRoute>(
     '/pyramids/:id/wells',
     {
       ...documented({
