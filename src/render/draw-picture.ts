@@ -1,6 +1,7 @@
 import sharp from 'sharp'
 import type { SampleArray, Size } from '../plane.js'
 import type { PictureJob } from './picture.js'
+import { DEFAULT_QUALITY } from './picture.js'
 import { encodePng } from './png.js'
 import { type ColouredLayer, coloursOf, compose, onBackground, paint, type Raster, toRgb, withAlpha } from './raster.js'
 import { shade } from './shade.js'
@@ -11,7 +12,6 @@ sharp.concurrency(1)
 sharp.cache(false)
 
 const DEFAULT_BACKGROUND = '000000'
-const DEFAULT_QUALITY = 85
 /** More than the least takes up to three times as long, and saves a tenth of the bytes. */
 const WEBP_EFFORT = 0
 

@@ -3,6 +3,15 @@ import type { LayerStyle } from './style.js'
 
 export type PictureFormat = 'png' | 'jpg' | 'webp'
 
+export const MEDIA_TYPES: Readonly<Record<PictureFormat, string>> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  webp: 'image/webp',
+}
+
+/** Of `jpg` and `webp`, where none is asked for. */
+export const DEFAULT_QUALITY = 85
+
 /** The widest and highest picture of each format, px: as far as its encoder goes. */
 export const MAX_EDGE: Readonly<Record<PictureFormat, number>> = { png: 65_535, jpg: 65_500, webp: 16_383 }
 

@@ -3,6 +3,7 @@ import sharp, { type OverlayOptions } from 'sharp'
 import { builtModule } from '../built-module.js'
 import type { Size } from '../plane.js'
 import type { PictureFormat } from './picture.js'
+import { DEFAULT_QUALITY } from './picture.js'
 
 /** A picture and what it is called. */
 export interface Panel {
@@ -37,8 +38,6 @@ const FONT_SHARE = 1 / 16
 
 /** Longer ones are cut off; no panel is wide enough to show them. */
 const MAX_NAME = 120
-
-const DEFAULT_QUALITY = 85
 
 const FONT_FILE = fileURLToPath(builtModule('render/inter-medium.ttf'))
 

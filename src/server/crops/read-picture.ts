@@ -2,7 +2,21 @@ import { allocateSamples } from '../../plane.js'
 import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
 import { readScaled } from '../../pyramid/read-scaled.js'
 import type { PictureLayer } from '../../render/picture.js'
+import type { PictureStyle } from '../tiles/picture-style.js'
 import type { CropPlan } from './crop-plan.js'
+
+/** The layers of a crop, one after the other. What they hold is nobody else's. */
+export async function readLayers(
+  pyramid: Pyramid,
+  layers: PictureStyle['layers'],
+  plan: CropPlan,
+  signal: AbortSignal,
+): Promise<PictureLayer[]> {
+  const read: PictureLayer[] = []
+  for (const { selection, style } of layers)
+    read.push({ ...(await readPicture(pyramid, selection, plan, signal)), style })
+  return read
+}
 
 /** The samples of a crop. */
 export async function readPicture(

@@ -1,14 +1,12 @@
 import sharp, { type Sharp } from 'sharp'
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { levelForSize } from '../../pyramid/read-scaled.js'
+import { DEFAULT_QUALITY } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
 import { type CropPlan, checkCropSource } from '../crops/crop-plan.js'
-import { readPicture } from '../crops/read-picture.js'
+import { readLayers } from '../crops/read-picture.js'
 import type { PictureStyle } from '../tiles/picture-style.js'
 import type { Quality, Turn, WantedImage } from './iiif-image.js'
-
-/** As the crew has it. */
-const DEFAULT_QUALITY = 85
 
 /** Where brightness, 0 … 255, becomes white. */
 const BITONAL_THRESHOLD = 128
@@ -41,9 +39,7 @@ export async function drawImage(
   wanted: WantedImage,
   signal: AbortSignal,
 ): Promise<Buffer> {
-  const drawn = []
-  for (const { selection, style } of layers)
-    drawn.push({ ...(await readPicture(pyramid, selection, plan, signal)), style })
+  const drawn = await readLayers(pyramid, layers, plan, signal)
   const { format } = wanted
   const picture = { ...plan.size, layers: drawn, isGivenAway: true }
   if (isDrawnDirectly(wanted)) return crew.render({ ...picture, format, quality, background }, signal)

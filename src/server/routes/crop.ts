@@ -5,12 +5,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { readScaled } from '../../pyramid/read-scaled.js'
 import { writeOmeTiff } from '../../render/ome-tiff.js'
-import type { PictureFormat } from '../../render/picture.js'
+import { MEDIA_TYPES, type PictureFormat } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
 import { drawSideBySide, sideBySideSize } from '../../render/side-by-side.js'
 import { planLayers, readLayerNames, useAll } from '../crops/crop-layers.js'
 import { type CropFormat, type CropPlan, checkCropSize, checkCropSource, planCrop } from '../crops/crop-plan.js'
-import { readPicture } from '../crops/read-picture.js'
+import { readLayers, readPicture } from '../crops/read-picture.js'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { clientSignal } from '../http/client-signal.js'
 import {
@@ -32,8 +32,6 @@ import type { WorkBudget } from '../work-budget.js'
 
 /** Part of every ETag; to be raised when the same samples give other bytes. */
 const ENCODING_VERSION = 1
-
-const PICTURE_TYPES = { png: 'image/png', jpg: 'image/jpeg', webp: 'image/webp' } as const
 
 const DEFAULT_GAP = 10
 const MAX_GAP = 1000
@@ -77,7 +75,7 @@ const PICTURE_DOCS: ParameterDocs = {
 
 /** Any rectangle at any size: as a picture, or as a TIFF that keeps the samples. */
 export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegistry, tools: CropTools): void {
-  for (const [format, type] of Object.entries(PICTURE_TYPES)) {
+  for (const [format, type] of Object.entries(MEDIA_TYPES)) {
     app.get<PyramidRoute>(
       `/pyramids/:id/crop.${format}`,
       {
@@ -140,7 +138,7 @@ async function answerPicture(
       if (isKeptByClient(`${drawing.key}/${format}`, served, [...others.values()], request, reply)) return null
       const signal = clientSignal(reply)
       const bytes = await tools.budget.run(drawing.pixels, signal, () => drawing.draw(tools.crew, signal))
-      reply.type(PICTURE_TYPES[format])
+      reply.type(MEDIA_TYPES[format])
       reply.header('content-disposition', dispositionOf('inline', served.pyramid, plan, format))
       return bytes
     }),
@@ -172,9 +170,7 @@ async function planPicture(
     key: `${pyramid.id}.${pyramid.version}/${keyOfPlan(plan)}/${key}`,
     pixels,
     async draw(crew, signal) {
-      const drawn = []
-      for (const { selection, style } of layers)
-        drawn.push({ ...(await readPicture(pyramid, selection, plan, signal)), style })
+      const drawn = await readLayers(pyramid, layers, plan, signal)
       return crew.render({ ...plan.size, layers: drawn, isGivenAway: true, format, quality, background }, signal)
     },
   }

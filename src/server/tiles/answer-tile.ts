@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { tileVersionOf } from '../../pyramid/read-covered-tile.js'
+import { MEDIA_TYPES } from '../../render/picture.js'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { type Parameters, readText } from '../http/parameters.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
@@ -11,9 +12,7 @@ import { keyOf, versionOf, type WantedTile } from './wanted-tile.js'
 const ENCODING_VERSION = 2
 
 export const TILE_TYPES = {
-  png: 'image/png',
-  jpg: 'image/jpeg',
-  webp: 'image/webp',
+  ...MEDIA_TYPES,
   bin: 'application/octet-stream',
   blosc: 'application/octet-stream',
 } as const
