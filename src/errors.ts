@@ -59,6 +59,15 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
+/** The class of each code. */
+export const ERROR_CLASSES = {
+  NOT_FOUND: NotFoundError,
+  UNSUPPORTED_DATA: UnsupportedDataError,
+  LIMIT_EXCEEDED: LimitExceededError,
+  CORRUPT_DATA: CorruptDataError,
+  SOURCE_UNAVAILABLE: SourceUnavailableError,
+} as const satisfies Readonly<Record<ErrorCode, unknown>>
+
 const REASONS: Record<string, string> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'is not a directory',

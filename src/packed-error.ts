@@ -1,11 +1,4 @@
-import {
-  CorruptDataError,
-  LimitExceededError,
-  NotFoundError,
-  SourceUnavailableError,
-  TilestageError,
-  UnsupportedDataError,
-} from './errors.js'
+import { ERROR_CLASSES, type ErrorCode, TilestageError } from './errors.js'
 
 /** An error on its way between threads, which keep of an error's class only whether it is one of the language. */
 export interface PackedError {
@@ -15,11 +8,9 @@ export interface PackedError {
   readonly stack: string | undefined
 }
 
-const CLASSES = { CorruptDataError, LimitExceededError, NotFoundError, SourceUnavailableError, UnsupportedDataError }
-
 /** The class of a user's errors that has this name; undefined where the name is that of a bug. */
-export function errorClassOf(name: string): (typeof CLASSES)[keyof typeof CLASSES] | undefined {
-  return (CLASSES as Record<string, (typeof CLASSES)[keyof typeof CLASSES] | undefined>)[name]
+export function errorClassOf(name: string): (typeof ERROR_CLASSES)[ErrorCode] | undefined {
+  return Object.values(ERROR_CLASSES).find(candidate => candidate.name === name)
 }
 
 export function packError(error: unknown): PackedError {

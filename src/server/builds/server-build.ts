@@ -1,13 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import {
-  CorruptDataError,
-  type ErrorCode,
-  LimitExceededError,
-  NotFoundError,
-  SourceUnavailableError,
-  UnsupportedDataError,
-  UsageError,
-} from '../../errors.js'
+import { ERROR_CLASSES, type ErrorCode, SourceUnavailableError, UsageError } from '../../errors.js'
 import { describeError, type ErrorBody, type HiddenPath, hidePaths, STATUS_OF } from '../http/error-replies.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 import type { BuildOrder } from './build-order.js'
@@ -44,14 +36,6 @@ export interface BuildDescription {
   /** Why it failed, or what is to be known of a pyramid that has gaps. */
   readonly message: string | null
   readonly warnings: readonly string[]
-}
-
-const ERRORS: Readonly<Record<ErrorCode, new (message: string) => Error>> = {
-  CORRUPT_DATA: CorruptDataError,
-  LIMIT_EXCEEDED: LimitExceededError,
-  NOT_FOUND: NotFoundError,
-  SOURCE_UNAVAILABLE: SourceUnavailableError,
-  UNSUPPORTED_DATA: UnsupportedDataError,
 }
 
 /** What a build works with. */
@@ -208,8 +192,9 @@ export class ServerBuild {
         await this.#show()
         return this.#tell()
       case 'failed':
-        this.#failure =
-          line.code in ERRORS ? new ERRORS[line.code as ErrorCode](line.message) : new UsageError(line.message)
+        this.#failure = Object.hasOwn(ERROR_CLASSES, line.code)
+          ? new ERROR_CLASSES[line.code as ErrorCode](line.message)
+          : new UsageError(line.message)
     }
   }
 
