@@ -2,8 +2,7 @@ import { EventEmitter } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LightMyRequestResponse } from 'fastify'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { BuildFeed, BuildFeedEvents } from '../../src/pyramid/build-feed.js'
 import type { TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import type { MosaicSelection } from '../../src/pyramid/pyramid.js'
@@ -12,7 +11,8 @@ import type { TilesEvent } from '../../src/server/events/tile-changes.js'
 import { FIRST_PLANE, framesOf, GrowingPlate, maskOf } from '../pyramid/growing-plate.js'
 import { decodePng } from './decode-png.js'
 import { listen } from './listen.js'
-import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
+import { serveGrowing } from './serve-growing.js'
+import { errorLines, PAGE_FILES, startTestApp } from './test-app.js'
 
 /** Of the plates below: 2 × 1 shards, z 4 is level 0. */
 const LEVEL_COUNT = 5
@@ -20,43 +20,8 @@ const LEVEL_COUNT = 5
 /** A growing pyramid is looked at four times a second. */
 const NEXT_LOOK_MS = 300
 
-interface GrowingServer extends TestApp {
-  readonly plate: GrowingPlate
-  readonly journal: ShardJournal
-  readonly id: string
-  ask(url: string): Promise<LightMyRequestResponse>
-  /** Ask below the pyramid's own URL. */
-  get(url: string): Promise<LightMyRequestResponse>
-  /** Write a shard and its line in the journal, as a builder in another process does. */
-  build(key: ShardKey, shown?: GrowingPlate['frames']): Promise<void>
-}
-
 function leaf(row: number, column: number): ShardKey {
   return { selection: FIRST_PLANE, level: 0, row, column }
-}
-
-/** A server that shows a plate of which there is a plan and nothing else. */
-async function serveGrowing(t: Test): Promise<GrowingServer> {
-  const directory = join(t.testdir({ page: PAGE_FILES }), 'plate')
-  const plate = new GrowingPlate(directory, { columns: 2, rows: 1 })
-  await plate.writePlan()
-  const journal = await ShardJournal.open(directory)
-  t.teardown(() => journal.close())
-  const server = await startTestApp(t, { pyramids: [directory] })
-  const { id } = plate.record
-  const ask = async (url: string) => server.app.inject(url)
-  return {
-    ...server,
-    plate,
-    journal,
-    id,
-    ask,
-    get: url => ask(`/pyramids/${id}${url}`),
-    async build(key, shown) {
-      journal.append(await plate.writeShard(key, shown))
-      await server.registry.use(id, ({ pyramid }) => pyramid.growth!.look())
-    },
-  }
 }
 
 /** Everything that the server tells but beats. */

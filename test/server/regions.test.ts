@@ -4,11 +4,11 @@ import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import type { Rect, SampleType, Size } from '../../src/plane.js'
 import type { TileAddress } from '../../src/pyramid/mosaic-geometry.js'
-import { ShardJournal } from '../../src/pyramid/shard-journal.js'
 import { WorkBudget } from '../../src/server/work-budget.js'
 import { build } from '../engine/build-for-test.js'
-import { FIRST_PLANE, GrowingPlate } from '../pyramid/growing-plate.js'
+import { FIRST_PLANE } from '../pyramid/growing-plate.js'
 import { type SyntheticFrame, syntheticSource } from '../pyramid/synthetic-source.js'
+import { serveGrowing } from './serve-growing.js'
 import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
 
 const FRAME: Size = { width: 600, height: 200 }
@@ -674,22 +674,16 @@ t.test('regions', async t => {
 })
 
 t.test('of a growing pyramid, a crop shows what is built, nobody keeps it, and the rest is wanted', async t => {
-  const directory = join(t.testdir({ page: PAGE_FILES }), 'plate')
-  const plate = new GrowingPlate(directory, { columns: 2, rows: 1 })
-  await plate.writePlan()
-  const journal = await ShardJournal.open(directory)
-  t.teardown(() => journal.close())
-  const server = await startTestApp(t, { pyramids: [directory] })
+  const server = await serveGrowing(t)
   const [{ pyramid }] = server.registry.list()
   const wanted: TileAddress[] = []
   pyramid.growth!.onWanted = (_selection, address) => void wanted.push(address)
-  journal.append(await plate.writeShard({ selection: FIRST_PLANE, level: 0, row: 0, column: 0 }))
-  await pyramid.growth!.look()
+  await server.build({ selection: FIRST_PLANE, level: 0, row: 0, column: 0 })
   const url = `/pyramids/${pyramid.id}/crop.tif?units=px&x=1000&y=100&w=2000&h=100&v=${pyramid.version}`
   const tiff = await server.app.inject(url)
   t.match([tiff.statusCode, tiff.headers['cache-control'], tiff.headers.etag], [200, 'no-store', undefined])
   const { values } = await readTiff(tiff.rawPayload, 'uint16')
-  const { plane, mask } = plate.levels[0]
+  const { plane, mask } = server.plate.levels[0]
   const wrong = values.filter((got, i) => {
     const [x, y] = [1000 + (i % 2000), 100 + Math.floor(i / 2000)]
     const at = y * plane.width + x

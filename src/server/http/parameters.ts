@@ -50,20 +50,6 @@ export function readInteger(
   throw new UsageError(`The parameter ${name} is ${quote(text)}; it must be a whole number${range}.`)
 }
 
-/** A number that must be given. */
-export function requireNumber(parameters: Parameters, name: string, range?: { min?: number; max?: number }): number {
-  const value = readNumber(parameters, name, range)
-  if (value === undefined) throw new UsageError(`The parameter ${name} is missing.`)
-  return value
-}
-
-/** A text that must be given. */
-export function requireText(parameters: Parameters, name: string): string {
-  const text = readText(parameters, name)
-  if (text === undefined) throw new UsageError(`The parameter ${name} is missing.`)
-  return text
-}
-
 /** @throws {UsageError} neither `1` or `true` nor `0` or `false`. */
 export function readFlag(parameters: Parameters, name: string): boolean | undefined {
   const text = readText(parameters, name)
@@ -73,9 +59,22 @@ export function readFlag(parameters: Parameters, name: string): boolean | undefi
   throw new UsageError(`The parameter ${name} is ${quote(text)}; it is 1 or 0.`)
 }
 
+/** A number that must be given. */
+export function requireNumber(parameters: Parameters, name: string, range?: { min?: number; max?: number }): number {
+  return given(readNumber(parameters, name, range), name)
+}
+
 /** A whole number that must be given. */
 export function requireInteger(parameters: Parameters, name: string): number {
-  const value = readInteger(parameters, name)
+  return given(readInteger(parameters, name), name)
+}
+
+/** A text that must be given. */
+export function requireText(parameters: Parameters, name: string): string {
+  return given(readText(parameters, name), name)
+}
+
+function given<Value>(value: Value | undefined, name: string): Value {
   if (value === undefined) throw new UsageError(`The parameter ${name} is missing.`)
   return value
 }

@@ -3,7 +3,7 @@ import { UsageError } from '../../errors.js'
 import type { AccessPolicy } from '../access/access-policy.js'
 import { requireRight } from '../access/require-right.js'
 import { describeError, sendError } from '../http/error-replies.js'
-import { type Parameters, readText } from '../http/parameters.js'
+import { type Parameters, readText, requireText } from '../http/parameters.js'
 import { readFields } from '../http/request-fields.js'
 import { meantTileDir, resolveTileDir } from '../http/tile-dir.js'
 import { documented } from '../openapi/route-doc.js'
@@ -106,9 +106,7 @@ export function registerCurrentRoutes(
     handler: async (request, reply) => {
       const parameters = readFields(request)
       requireRight(request, parameters, policy)
-      const tileDir = readText(parameters, 'tile_dir')
-      if (tileDir === undefined) throw new UsageError('The parameter tile_dir is missing.')
-      return show(request, reply, tileDir, () => {
+      return show(request, reply, requireText(parameters, 'tile_dir'), () => {
         reply.code(303)
         reply.headers({ location: './', 'cache-control': 'no-store', 'content-type': 'text/html; charset=utf-8' })
         return '<!doctype html><title>tilestage</title><a href="./">The viewer shows it now.</a>'
