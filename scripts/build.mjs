@@ -41,14 +41,14 @@ copyFileSync(join(inter, 'LICENSE'), join(fresh, 'render', 'inter-medium.LICENSE
 
 mkdirSync(assets, { recursive: true })
 await build({
-  entryPoints: [join(root, 'public/viewer.ts')],
-  outfile: join(assets, 'viewer.js'),
+  entryPoints: ['viewer.ts', 'viewer.css'].map(name => join(root, 'public', name)),
+  outdir: assets,
   bundle: true,
   minify: true,
   format: 'esm',
   target: 'es2022',
   legalComments: 'linked',
 })
-for (const name of ['index.html', 'viewer.css']) copyFileSync(join(root, 'public', name), join(assets, name))
+copyFileSync(join(root, 'public/index.html'), join(assets, 'index.html'))
 rmSync(dist, { recursive: true, force: true })
 renameSync(fresh, dist)

@@ -32,14 +32,14 @@ export function launchBrowser(): Promise<Browser> {
 export async function bundlePage(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true })
   await build({
-    entryPoints: [page('viewer.ts')],
-    outfile: join(folder, 'viewer.js'),
+    entryPoints: [page('viewer.ts'), page('viewer.css')],
+    outdir: folder,
     bundle: true,
     format: 'esm',
     target: 'es2022',
     logLevel: 'error',
   })
-  for (const name of ['index.html', 'viewer.css']) await copyFile(page(name), join(folder, name))
+  await copyFile(page('index.html'), join(folder, 'index.html'))
   return folder
 }
 

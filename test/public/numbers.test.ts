@@ -1,6 +1,8 @@
 import t from 'tap'
-import { brightness, colourStep, validContrast } from '../../public/contrast.js'
-import { mergeCalls } from '../../public/merge-calls.js'
+import { brightness, colourStep, validContrast } from '../../public/contrast/contrast.js'
+import { countSamples, percentile, resample, shareBelow } from '../../public/contrast/sample-histogram.js'
+import { barLabel, roundLength } from '../../public/frame/scale-bar.js'
+import { mergeCalls } from '../../public/parts/merge-calls.js'
 import {
   formatArea,
   formatCoordinate,
@@ -11,15 +13,13 @@ import {
   formatSample,
   formatShare,
   parseNumber,
-} from '../../public/number-format.js'
-import type { PyramidInfo } from '../../public/pyramid-api.js'
-import { countSamples, percentile, resample, shareBelow } from '../../public/sample-histogram.js'
-import { barLabel, roundLength } from '../../public/scale-bar.js'
-import { extentOfRect, isSameArea, mapFromPixel, pixelFromMap } from '../../public/stage-geometry.js'
-import { TileCoverage } from '../../public/tile-coverage.js'
-import { packTile } from '../../public/tile-texels.js'
-import { firstLook, staysInPlace, wellInView } from '../../public/view-choices.js'
-import { parseWellName, rowName, wellGrid } from '../../public/well-grid.js'
+} from '../../public/parts/number-format.js'
+import { extentOfRect, isSameArea, mapFromPixel, pixelFromMap } from '../../public/picture/stage-geometry.js'
+import { packTile } from '../../public/picture/tile-texels.js'
+import { firstLook, staysInPlace, wellInView } from '../../public/picture/view-choices.js'
+import { parseWellName, rowName, wellGrid } from '../../public/plate/well-grid.js'
+import type { PyramidInfo } from '../../public/server/pyramid-api.js'
+import { TileCoverage } from '../../public/tiles/tile-coverage.js'
 import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 
 /** Thin no-break spaces read badly in a test. */

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
-import { brightness, type Contrast, colourStep } from '../../public/contrast.js'
+import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
 import type { Rect } from '../../src/plane.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import { COLOUR_TABLES } from '../../src/render/colour-maps.js'

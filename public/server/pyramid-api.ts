@@ -1,0 +1,228 @@
+import type { Rect, SampleType } from '../../src/plane.js'
+
+export interface PointUm {
+  readonly x: number
+  readonly y: number
+}
+
+/** A pair of stored values shown as black and as full colour. */
+export interface Window {
+  readonly black: number
+  readonly white: number
+}
+
+export interface Well extends Rect {
+  readonly name: string
+  readonly frames: number
+}
+
+/** What the server knows of a pyramid; level 0 is full resolution, rectangles are level-0 pixels. */
+export interface PyramidInfo {
+  readonly id: string
+  readonly name: string
+  /** Changes whenever a pixel may have changed. */
+  readonly version: string
+  readonly complete: boolean
+  readonly width: number
+  readonly height: number
+  readonly tileSize: number
+  readonly levelCount: number
+  /** Stage position of the centre of pixel (0, 0). */
+  readonly originUm: PointUm
+  readonly pixelSizeUm: PointUm
+  readonly sampleType: SampleType
+  readonly channels: readonly { readonly name: string; readonly color: string | null; readonly window: Window }[]
+  readonly zPlanes: number
+  readonly timePoints: number
+  readonly covered: Rect | null
+  readonly wells: readonly Well[]
+  readonly frames: { readonly used: number; readonly skipped: number } | null
+  /** While it is being built: how far that is. */
+  readonly growth?: Growth | null
+}
+
+/** The progress fields are null where nothing is known of the builder, e.g. because it is another process. */
+export interface BuildProgress {
+  readonly framesDone: number | null
+  readonly framesTotal: number | null
+  readonly secondsLeft: number | null
+}
+
+export interface Growth extends BuildProgress {
+  /** Counts changes of the frames that are going to be in the pyramid. */
+  readonly plan: number
+}
+
+export type PyramidSummary = Pick<
+  PyramidInfo,
+  'id' | 'name' | 'version' | 'complete' | 'width' | 'height' | 'pixelSizeUm'
+> & {
+  readonly current: boolean
+}
+
+export interface CurrentPyramid {
+  readonly current: Pick<PyramidInfo, 'id' | 'name' | 'version'> | null
+  readonly revision: number
+  /** Grows with every change of the current pyramid's tiles. */
+  readonly changes?: number
+}
+
+/** A builder got on with a pyramid, or ended. */
+export interface BuildEvent extends BuildProgress {
+  /** Null before there is a pyramid. */
+  readonly id: string | null
+  readonly complete: boolean
+  /** Of a build that the server does for its clients. */
+  readonly state?: 'queued' | 'running' | 'done' | 'failed' | 'cancelled'
+  /** Why it failed. */
+  readonly message?: string | null
+}
+
+/** Shards of a growing pyramid that have changed; a version names the samples of all tiles of its shard. */
+export interface TilesEvent {
+  readonly id: string
+  readonly plan: number
+  readonly shards: readonly ShardVersion[]
+}
+
+export interface ShardVersion {
+  readonly channel: number
+  readonly depth: number
+  readonly t: number
+  readonly level: number
+  readonly row: number
+  readonly column: number
+  readonly version: string
+}
+
+/** A swap that the server turned down; `number` grows with each. */
+export interface RefusedSwap {
+  readonly tileDir: string
+  readonly message: string
+  readonly number: number
+}
+
+export interface CoverageRuns {
+  readonly version: string
+  /** Of a growing pyramid: the plan that the tiles are of. */
+  readonly plan?: number
+  readonly levels: readonly {
+    readonly level: number
+    readonly columns: number
+    readonly rows: number
+    /** Lengths of alternating runs over the tiles in row-major order: empty, present, empty, … */
+    readonly runs: readonly number[]
+    /** Of a growing pyramid: versions of the shards that have something to show, by `row/column`. */
+    readonly shards?: Readonly<Record<string, string>>
+  }[]
+}
+
+export interface HistogramReply {
+  readonly min: number
+  readonly max: number
+  readonly binStart: number
+  readonly binWidth: number
+  readonly counts: readonly number[]
+  readonly window: Window
+}
+
+/** Which plane of a pyramid is looked at; 0-based. */
+export interface PlaneSelection {
+  readonly channel: number
+  readonly zPlane: number
+  readonly timePoint: number
+}
+
+export interface TileAddress {
+  readonly level: number
+  readonly column: number
+  readonly row: number
+}
+
+/** The server answered, but not with what was asked for. */
+export class ApiError extends Error {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.name = 'ApiError'
+    this.status = status
+  }
+}
+
+const TOKEN_KEY = 'tilestage-token'
+
+/** Move `#token=…` out of the address bar, where it would be copied along, into this tab's memory. */
+export function keepToken(): void {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token')
+  if (!token) return
+  sessionStorage.setItem(TOKEN_KEY, token)
+  history.replaceState(history.state, '', location.pathname + location.search)
+}
+
+/**
+ * Ask the server. Every URL is relative, so that the page works below any path prefix.
+ *
+ * @throws {ApiError} the server refused. @throws {TypeError} it did not answer.
+ */
+export async function request(url: string, init: RequestInit = {}): Promise<Response> {
+  const token = sessionStorage.getItem(TOKEN_KEY)
+  const reply = await fetch(url, {
+    ...init,
+    headers: { ...init.headers, ...(token && { 'X-Tilestage-Token': token }) },
+  })
+  if (reply.ok) return reply
+  const problem = (await reply.json().catch(() => undefined)) as { message?: string } | undefined
+  throw new ApiError(reply.status, problem?.message ?? `The server answered ${reply.status}.`)
+}
+
+async function readJson<T>(url: string, signal?: AbortSignal): Promise<T> {
+  return (await (await request(url, { signal: signal ?? null, cache: 'no-cache' })).json()) as T
+}
+
+const pyramidUrl = (id: string): string => `pyramids/${encodeURIComponent(id)}`
+
+export function readCurrent(signal?: AbortSignal): Promise<CurrentPyramid & { readonly refused: RefusedSwap | null }> {
+  return readJson('current', signal)
+}
+
+export async function listPyramids(): Promise<readonly PyramidSummary[]> {
+  return (await readJson<{ pyramids: PyramidSummary[] }>('pyramids')).pyramids
+}
+
+export function readPyramid(id: string): Promise<PyramidInfo> {
+  return readJson(pyramidUrl(id))
+}
+
+const planeQuery = ({ channel, timePoint, zPlane }: PlaneSelection): string =>
+  `channel=${channel}&t=${timePoint}&depth=${zPlane}`
+
+export function readCoverage(id: string, plane: PlaneSelection): Promise<CoverageRuns> {
+  return readJson(`${pyramidUrl(id)}/coverage?${planeQuery(plane)}`)
+}
+
+export function readHistogram(id: string, channel: number, bins: number): Promise<HistogramReply> {
+  return readJson(`${pyramidUrl(id)}/histogram?channel=${channel}&bins=${bins}`)
+}
+
+/**
+ * The samples of one tile, little endian, followed by a mask where the tile is partly covered.
+ *
+ * @param version of the tile while the pyramid grows, else of the pyramid.
+ * @returns `undefined` where the tile is empty, or not built yet.
+ */
+export async function readTileBytes(
+  pyramid: PyramidInfo,
+  plane: PlaneSelection,
+  tile: TileAddress,
+  version: string,
+  signal: AbortSignal,
+): Promise<ArrayBuffer | undefined> {
+  // The server counts zooms from the coarse end; this is the only place that knows.
+  const zoom = pyramid.levelCount - 1 - tile.level
+  const query = `${planeQuery(plane)}&v=${encodeURIComponent(version)}`
+  const reply = await request(`${pyramidUrl(pyramid.id)}/tiles/${zoom}/${tile.column}/${tile.row}.bin?${query}`, {
+    signal,
+  })
+  return reply.status === 204 ? undefined : reply.arrayBuffer()
+}
