@@ -85,11 +85,11 @@ const picture = new Picture(pictureElement, insets, {
   },
 })
 const contrast = new ContrastControl(byId('contrast'), visibleSamples, {
-  changed: changed => {
+  changed: look => {
     readiness.unsettle()
-    picture.setContrast(changed)
-    plate.setContrast(changed)
-    overview.setContrast(changed)
+    picture.setLook(look)
+    plate.setLook(look)
+    overview.setLook(look)
   },
   channelChosen: channel => selectPlane({ ...plane, channel }),
 })
@@ -212,7 +212,7 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
   store = opened
   document.body.dataset.state = 'picture'
   const contrastKept = contrast.open(opened, plane.channel, sameArea)
-  picture.show(opened, plane, contrast.contrast, themeColours(), sameArea)
+  picture.show(opened, plane, contrast.look, themeColours(), sameArea)
   if (!sameArea)
     picture.fit(
       firstLook(pyramid, () => opened.firstGroup(plane)),
@@ -240,7 +240,7 @@ function keepsView(next: PyramidInfo): boolean {
 function showWells(opened: TileStore): void {
   const { pyramid } = opened
   plate.show(pyramid)
-  overview.show(opened, plane, contrast.contrast)
+  overview.show(opened, plane, contrast.look)
   buttonById('fit-all').hidden = pyramid.wells.length === 0
   const panels = {
     contrast: true,
@@ -286,15 +286,15 @@ async function showNewTiles(): Promise<void> {
 async function showNewThumbnails(): Promise<void> {
   const visible = picture.visibleRect
   if (!store || !visible || store.pyramid.complete) return
-  overview.show(store, plane, contrast.contrast)
-  await readiness.track(Promise.all([overview.update(visible), plate.load(store, plane, () => contrast.contrast)]))
+  overview.show(store, plane, contrast.look)
+  await readiness.track(Promise.all([overview.update(visible), plate.load(store, plane, () => contrast.look)]))
 }
 
 /** What the panels need beside the tiles of the picture. */
 function loadPanels(): void {
   if (!store) return
   void readiness.track(contrast.loadHistogram())
-  void readiness.track(plate.load(store, plane, () => contrast.contrast))
+  void readiness.track(plate.load(store, plane, () => contrast.look))
 }
 
 function retryTiles(): void {
@@ -372,9 +372,9 @@ async function showPlane(opened: TileStore, selected: PlaneSelection): Promise<v
   plane = selected
   countedView = ''
   if (otherChannel) contrast.selectChannel(plane.channel)
-  picture.setContrast(contrast.contrast)
-  picture.select(plane)
-  overview.show(opened, plane, contrast.contrast)
+  picture.setLook(contrast.look)
+  picture.setSlice(plane)
+  overview.show(opened, plane, contrast.look)
   loadPanels()
 }
 

@@ -1,4 +1,5 @@
 import { SAMPLE_TYPES } from '../../src/plane.js'
+import type { Look } from '../picture/look.js'
 import { readHistogram, type Window } from '../server/pyramid-api.js'
 import type { TileStore } from '../tiles/tile-store.js'
 import { automaticWindow, type Contrast, validContrast } from './contrast.js'
@@ -12,7 +13,7 @@ const VIEW_TAIL = 0.001
 const FOLLOWED_SHARE = 0.03
 
 export interface ContrastListener {
-  changed(contrast: Contrast): void
+  changed(look: Look): void
   channelChosen(channel: number): void
 }
 
@@ -54,6 +55,11 @@ export class ContrastControl {
     return this.#shown.contrast
   }
 
+  /** How the picture is drawn. */
+  get look(): Look {
+    return { channels: [{ channel: this.#channel, contrast: this.contrast }], marksClipped: false, smooth: false }
+  }
+
   /** Whether there is a sample to choose a contrast by. */
   get hasSamples(): boolean {
     return this.#shown.histogram !== undefined
@@ -75,10 +81,12 @@ export class ContrastControl {
     this.#inView = undefined
     this.#channels = channels.map(({ window }, i) => {
       const old = kept ? earlier[i] : undefined
-      const { map = 'grey', inverted = false } = (old ?? earlier[0])?.contrast ?? {}
+      const { colours = 'grey', stretch = 'linear', inverted = false } = (old ?? earlier[0])?.contrast ?? {}
       const isAutomatic = !old || (old.isAutomatic && before?.id === id)
       return {
-        contrast: isAutomatic ? { ...automaticWindow(window, this.#integer), gamma: 1, map, inverted } : old.contrast,
+        contrast: isAutomatic
+          ? { ...automaticWindow(window, this.#integer), gamma: 1, stretch, colours, inverted }
+          : old.contrast,
         window,
         isAutomatic,
         histogram: before?.id === id ? old?.histogram : undefined,
@@ -154,7 +162,7 @@ export class ContrastControl {
     const channel = this.#shown
     channel.contrast = validContrast({ ...channel.contrast, ...part }, this.#integer)
     if ('black' in part || 'white' in part || 'gamma' in part) channel.isAutomatic = false
-    this.#listener.changed(channel.contrast)
+    this.#listener.changed(this.look)
     // Several pointer moves may come in a frame; the panel needs to be drawn once.
     this.#drawing ||= requestAnimationFrame(() => this.#show())
   }
@@ -167,7 +175,7 @@ export class ContrastControl {
     if (moved === 0 || (!exactly && moved < FOLLOWED_SHARE * (white - black))) return
     channel.contrast = validContrast({ ...channel.contrast, ...next }, this.#integer)
     if (channel !== this.#shown) return
-    this.#listener.changed(channel.contrast)
+    this.#listener.changed(this.look)
     this.#panel.resetAxis()
   }
 

@@ -1,6 +1,7 @@
-import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../../src/render/colour-maps.js'
+import { COLOUR_MAP_NAMES, type ColourMapName } from '../../src/render/colour-maps.js'
 import { element } from '../parts/element.js'
 import { formatNumber, formatSample, formatShare, parseNumber } from '../parts/number-format.js'
+import { paintColours } from './colour-strip.js'
 import type { Contrast } from './contrast.js'
 import { HistogramPlot, type PlotData } from './histogram-plot.js'
 import { shareBelow } from './sample-histogram.js'
@@ -59,11 +60,11 @@ export class ContrastPanel {
     this.#data = data
     this.#plot.show(data)
     this.#showFields()
-    this.#maps.value = data.contrast.map
+    this.#maps.value = data.contrast.colours
     this.#invert.setAttribute('aria-pressed', String(data.contrast.inverted))
     this.#showClipping(data)
     this.#showTabs(data)
-    paintSwatch(this.#swatch, data.contrast)
+    paintColours(this.#swatch, data.contrast)
     this.#root.dataset.type = data.integer ? 'integer' : 'float'
     element(this.#root, '.all-label', HTMLElement).textContent = data.hasWells ? 'all wells' : 'all'
   }
@@ -88,7 +89,7 @@ export class ContrastPanel {
       })
       field.addEventListener('focus', () => field.select())
     }
-    this.#maps.addEventListener('change', () => this.#listener.changed({ map: this.#maps.value as ColourMapName }))
+    this.#maps.addEventListener('change', () => this.#listener.changed({ colours: this.#maps.value as ColourMapName }))
     this.#invert.addEventListener('click', () => this.#listener.changed({ inverted: !this.#data?.contrast.inverted }))
     element(this.#root, '.auto', HTMLButtonElement).addEventListener('click', () => this.#listener.auto())
     element(this.#root, '.auto-view', HTMLButtonElement).addEventListener('click', () => this.#listener.autoToView())
@@ -155,16 +156,4 @@ export class ContrastPanel {
     })
     return button
   }
-}
-
-/** The colour map as a strip, in the direction that is in use. */
-function paintSwatch(canvas: HTMLCanvasElement, { map, inverted }: Contrast): void {
-  const image = new ImageData(COLOUR_STEPS, 1)
-  for (let step = 0; step < COLOUR_STEPS; step++) {
-    const from = 4 * (inverted ? COLOUR_STEPS - 1 - step : step)
-    image.data.set(COLOUR_TABLES[map].subarray(from, from + 4), 4 * step)
-  }
-  canvas.width = COLOUR_STEPS
-  canvas.height = 1
-  canvas.getContext('2d')?.putImageData(image, 0, 0)
 }

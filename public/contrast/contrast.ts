@@ -1,12 +1,10 @@
-import { COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../../src/render/colour-maps.js'
+import { COLOUR_STEPS } from '../../src/render/colour-maps.js'
+import { type LayerStyle, STRETCHED } from '../../src/render/style.js'
 import type { Window } from '../server/pyramid-api.js'
 
-/** How stored values become colours. */
-export interface Contrast extends Window {
-  /** Shown brightness = t^gamma, where t runs from 0 at black to 1 at white. */
-  readonly gamma: number
-  readonly map: ColourMapName
-  readonly inverted: boolean
+/** How stored values of one channel become colours: as on the server, but nothing that needs a histogram. */
+export interface Contrast extends Omit<LayerStyle, 'stretch' | 'rounding' | 'histogram'> {
+  readonly stretch: keyof typeof STRETCHED
 }
 
 export const MIN_GAMMA = 0.2
@@ -29,17 +27,12 @@ export function automaticWindow(window: Window, integer: boolean): Window {
   return integer ? { black: window.black, white: Math.max(window.white, window.black + MIN_AUTOMATIC_COUNTS) } : window
 }
 
-/** Brightness 0 … 1 of a stored value, before the colour map. */
-export function brightness(value: number, { black, white, gamma }: Contrast): number {
-  return Math.min(1, Math.max(0, (value - black) / (white - black))) ** gamma
+/** Brightness 0 … 1 of a stored value, before the colours. */
+export function brightness(value: number, { black, white, stretch, gamma }: Contrast): number {
+  return STRETCHED[stretch](Math.min(1, Math.max(0, (value - black) / (white - black)))) ** gamma
 }
 
 /** Index into the colour table for a brightness. */
 export function colourStep(shown: number, inverted: boolean): number {
   return Math.floor((inverted ? 1 - shown : shown) * (COLOUR_STEPS - 1) + 0.5)
-}
-
-/** The colour table as little-endian RGBA words, for painting into `ImageData`. */
-export function colourWords(map: ColourMapName): Uint32Array {
-  return new Uint32Array(COLOUR_TABLES[map].buffer)
 }

@@ -1,4 +1,4 @@
-import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
+import { coloursOf } from '../../src/render/colour-maps.js'
 import { element } from '../parts/element.js'
 import { formatNumber, formatSample } from '../parts/number-format.js'
 import type { Window } from '../server/pyramid-api.js'
@@ -264,7 +264,7 @@ function curvePath(contrast: Contrast, share: (value: number) => number): string
 }
 
 function paintLegend(canvas: HTMLCanvasElement, contrast: Contrast, from: number, to: number): void {
-  const table = COLOUR_TABLES[contrast.map]
+  const table = coloursOf(contrast.colours)
   const image = new ImageData(canvas.width, 1)
   for (let x = 0; x < canvas.width; x++) {
     const value = from + ((x + 0.5) / canvas.width) * (to - from)

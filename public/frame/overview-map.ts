@@ -1,8 +1,8 @@
 import type { Rect } from '../../src/plane.js'
-import type { Contrast } from '../contrast/contrast.js'
 import { element } from '../parts/element.js'
+import type { Look, Slice } from '../picture/look.js'
 import { coveredRect, rectAt } from '../picture/stage-geometry.js'
-import type { PlaneSelection, PointUm } from '../server/pyramid-api.js'
+import type { PointUm } from '../server/pyramid-api.js'
 import { paintRegion, type RegionPicture, readRegion } from '../tiles/region-picture.js'
 import type { TileStore } from '../tiles/tile-store.js'
 
@@ -19,8 +19,8 @@ export class OverviewMap {
   readonly #frame: HTMLElement
   readonly #pictures = new Map<Rect, Promise<RegionPicture | undefined>>()
   #store: TileStore | undefined
-  #plane: PlaneSelection | undefined
-  #contrast: Contrast | undefined
+  #slice: Slice | undefined
+  #look: Look | undefined
   /** Everything that is covered; one object, since regions are keys. */
   #whole: Rect = { x0: 0, y0: 0, x1: 0, y1: 0 }
   #region: Rect | undefined
@@ -50,19 +50,20 @@ export class OverviewMap {
     root.addEventListener('pointermove', move)
   }
 
-  show(store: TileStore, plane: PlaneSelection, contrast: Contrast): void {
+  show(store: TileStore, slice: Slice, look: Look): void {
     this.#store = store
-    this.#plane = plane
-    this.#contrast = contrast
+    this.#slice = slice
+    this.#look = look
     this.#pictures.clear()
     this.#whole = coveredRect(store.pyramid)
     this.#region = undefined
     this.#picture = undefined
   }
 
-  setContrast(contrast: Contrast): void {
-    this.#contrast = contrast
-    if (this.#picture) paintRegion(this.#canvas, this.#picture, contrast)
+  /** Paint anew; other channels have to be shown anew. */
+  setLook(look: Look): void {
+    this.#look = look
+    this.#paint()
   }
 
   hide(): void {
@@ -89,20 +90,32 @@ export class OverviewMap {
   }
 
   async #load(region: Rect, store: TileStore): Promise<void> {
-    if (!this.#plane) return
+    const look = this.#look
+    if (!this.#slice || !look) return
     const longerPx = Math.max(this.#root.clientWidth, this.#root.clientHeight) * devicePixelRatio
     const loading =
       this.#pictures.get(region) ??
       // Tiles that cannot be read are reported by the store.
-      readRegion(store, this.#plane, region, longerPx).catch(() => undefined)
+      readRegion(
+        store,
+        this.#slice,
+        look.channels.map(({ channel }) => channel),
+        region,
+        longerPx,
+      ).catch(() => undefined)
     this.#pictures.set(region, loading)
     const picture = await loading
-    if (!picture || this.#region !== region || !this.#contrast) return
+    if (!picture || this.#region !== region) return
     this.#picture = picture
     const longer = Math.max(region.x1 - region.x0, region.y1 - region.y0)
     this.#canvas.style.width = `${(100 * (region.x1 - region.x0)) / longer}%`
     this.#canvas.style.height = `${(100 * (region.y1 - region.y0)) / longer}%`
-    paintRegion(this.#canvas, picture, this.#contrast)
+    this.#paint()
+  }
+
+  #paint(): void {
+    if (!this.#picture || !this.#look || !this.#store) return
+    paintRegion(this.#canvas, this.#picture, this.#look, this.#store.pyramid.wells)
   }
 
   #place(visible: Rect): void {

@@ -3,8 +3,9 @@ import type WebGLTileLayer from 'ol/layer/WebGLTile.js'
 import type { FrameState } from 'ol/Map.js'
 import WebGLTileLayerRenderer from 'ol/renderer/webgl/TileLayer.js'
 import PaletteTexture from 'ol/webgl/PaletteTexture.js'
-import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES } from '../../src/render/colour-maps.js'
+import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../../src/render/colour-maps.js'
 import type { Contrast } from '../contrast/contrast.js'
+import type { Look } from './look.js'
 import {
   BORDER_FRAGMENT_SHADER,
   BORDER_VERTEX_SHADER,
@@ -42,19 +43,23 @@ type Renderer = WebGLTileLayerRenderer<WebGLTileLayer>
 /** Draws a pyramid's samples with WebGL. Contrast and colours are uniforms: changing them fetches nothing. */
 export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
   readonly #kind: TexelKind
-  #contrast: Contrast
+  #look: Look
   readonly #colours: PictureColours
 
-  constructor(source: PyramidSource, kind: TexelKind, contrast: Contrast, colours: PictureColours) {
+  constructor(source: PyramidSource, kind: TexelKind, look: Look, colours: PictureColours) {
     super({ source, cacheSize: TEXTURE_CACHE_TILES })
     this.#kind = kind
-    this.#contrast = contrast
+    this.#look = look
     this.#colours = colours
   }
 
-  setContrast(contrast: Contrast): void {
-    this.#contrast = contrast
+  setLook(look: Look): void {
+    this.#look = look
     this.changed()
+  }
+
+  get #contrast(): Contrast {
+    return (this.#look.channels[0] as Look['channels'][0]).contrast
   }
 
   override createRenderer(): Renderer {
@@ -65,7 +70,7 @@ export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
         u_black: () => this.#contrast.black,
         u_white: () => this.#contrast.white,
         u_gamma: () => this.#contrast.gamma,
-        u_colourMap: () => COLOUR_MAP_NAMES.indexOf(this.#contrast.map),
+        u_colourMap: () => COLOUR_MAP_NAMES.indexOf(this.#contrast.colours as ColourMapName),
         u_inverted: () => Number(this.#contrast.inverted),
         u_hatchPx: (frame: FrameState) => HATCH_PX * frame.pixelRatio,
         u_hatchColour: () => this.#colours.edge,

@@ -7,13 +7,14 @@ import PinchZoom from 'ol/interaction/PinchZoom.js'
 import OlMap from 'ol/Map.js'
 import View from 'ol/View.js'
 import type { Rect } from '../../src/plane.js'
-import type { Contrast } from '../contrast/contrast.js'
 import type { PlaneSelection, PointUm } from '../server/pyramid-api.js'
 import type { TileStore } from '../tiles/tile-store.js'
+import { type Look, planesOf, type Slice } from './look.js'
 import { type PictureColours, PictureLayer } from './picture-layer.js'
 import { PyramidSource, STAGE_PROJECTION } from './pyramid-source.js'
 import { coveredRect, extentOfRect, pixelFromMap } from './stage-geometry.js'
 import { texelKind } from './tile-texels.js'
+import { ViewFrame } from './view-frame.js'
 
 /** Free space in px to leave around what is fitted, for what floats over the picture. */
 export interface Insets {
@@ -50,6 +51,8 @@ export class Picture {
   readonly #listener: PictureListener
   readonly #insets: () => Insets
   #store: TileStore | undefined
+  #look: Look = { channels: [], marksClipped: false, smooth: false }
+  #slice: Slice = { zPlane: 0, timePoint: 0 }
   #source: PyramidSource | undefined
   #layer: PictureLayer | undefined
   /** What was shown before, kept until the new layer is complete. */
@@ -93,14 +96,16 @@ export class Picture {
    *
    * @param keepView leave centre and µm per px as they are; the old picture stays until the new one is complete.
    */
-  show(store: TileStore, plane: PlaneSelection, contrast: Contrast, colours: PictureColours, keepView: boolean): void {
+  show(store: TileStore, slice: Slice, look: Look, colours: PictureColours, keepView: boolean): void {
     this.#retireOutgoing()
-    const source = new PyramidSource(store, plane, calm.matches ? 0 : FADE_MS)
-    const layer = new PictureLayer(source, texelKind(store.pyramid.sampleType), contrast, colours)
+    const source = new PyramidSource(store, planesOf(look, slice)[0] as PlaneSelection, calm.matches ? 0 : FADE_MS)
+    const layer = new PictureLayer(source, texelKind(store.pyramid.sampleType), look, colours)
     source.on('tileloadstart', () => this.#count(1, 0))
     source.on(['tileloadend', 'tileloaderror'], () => this.#count(0, 1))
     const previous = this.#layer
     this.#store = store
+    this.#look = look
+    this.#slice = slice
     this.#source = source
     this.#layer = layer
     this.#map.addLayer(layer)
@@ -122,12 +127,22 @@ export class Picture {
     this.#store = undefined
   }
 
-  setContrast(contrast: Contrast): void {
-    this.#layer?.setContrast(contrast)
+  /** Other contrast and colours are drawn at once; other channels when their tiles are there. */
+  setLook(look: Look): void {
+    this.#look = look
+    this.#layer?.setLook(look)
+    this.#select()
   }
 
-  select(plane: PlaneSelection): void {
-    this.#source?.select(plane)
+  /** What is drawn stays until the tiles of the slice are there. */
+  setSlice(slice: Slice): void {
+    this.#slice = slice
+    this.#select()
+  }
+
+  #select(): void {
+    const [plane] = planesOf(this.#look, this.#slice)
+    if (plane) this.#source?.select(plane)
   }
 
   /** Ask again for tiles that could not be read. */
@@ -156,14 +171,19 @@ export class Picture {
     return this.#store.pyramid.levelCount - 1 - grid.getZForResolution(this.umPerPx, this.#source.zDirection)
   }
 
-  /** What is seen, in level-0 pixels. */
-  get visibleRect(): Rect | undefined {
+  /** Where stage and screen meet now; undefined while nothing is shown. */
+  get frame(): ViewFrame | undefined {
     const size = this.#map.getSize()
-    if (!this.#store || !size) return undefined
-    const topLeft = this.#pixelAt([0, 0])
-    const bottomRight = this.#pixelAt([size[0] as number, (size[1] as number) - this.#hiddenPx])
-    if (!topLeft || !bottomRight) return undefined
-    return { x0: topLeft.x, y0: topLeft.y, x1: bottomRight.x, y1: bottomRight.y }
+    const center = this.#map.getView().getCenter()
+    if (!this.#store || !size || !center) return undefined
+    const centerUm = { x: center[0] as number, y: -(center[1] as number) }
+    const view = { centerUm, umPerPx: this.umPerPx, rotation: 0, yUp: false }
+    return new ViewFrame(view, size[0] as number, (size[1] as number) - this.#hiddenPx)
+  }
+
+  /** The box around what is seen, in level-0 pixels. */
+  get visibleRect(): Rect | undefined {
+    return this.#store && this.frame?.visibleRect(this.#store.pyramid)
   }
 
   get center(): PointUm | undefined {

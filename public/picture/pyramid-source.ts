@@ -106,6 +106,8 @@ export class PyramidSource extends DataTileSource {
 
   /** Show another plane; what is drawn stays until its tiles are there. */
   select(plane: PlaneSelection): void {
+    const { channel, zPlane, timePoint } = this.#plane
+    if (plane.channel === channel && plane.zPlane === zPlane && plane.timePoint === timePoint) return
     this.#plane = plane
     this.reload()
   }

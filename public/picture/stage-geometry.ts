@@ -23,6 +23,16 @@ export function pixelFromMap({ originUm, pixelSizeUm }: MosaicGeometry, [x, y]: 
   }
 }
 
+/** The point in level-0 pixels at a stage position; the position of a pixel is that of its centre. */
+export function pixelOfStage({ originUm, pixelSizeUm }: MosaicGeometry, { x, y }: PointUm): PointUm {
+  return { x: (x - originUm.x) / pixelSizeUm.x + 0.5, y: (y - originUm.y) / pixelSizeUm.y + 0.5 }
+}
+
+/** The stage position of a point in level-0 pixels, where pixel i spans i … i + 1. */
+export function stageOfPixel({ originUm, pixelSizeUm }: MosaicGeometry, { x, y }: PointUm): PointUm {
+  return { x: originUm.x + (x - 0.5) * pixelSizeUm.x, y: originUm.y + (y - 0.5) * pixelSizeUm.y }
+}
+
 export function extentOfRect(geometry: MosaicGeometry, rect: Rect): MapExtent {
   const [minX, maxY] = mapFromPixel(geometry, rect.x0, rect.y0)
   const [maxX, minY] = mapFromPixel(geometry, rect.x1, rect.y1)

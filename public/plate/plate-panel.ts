@@ -1,7 +1,7 @@
-import type { Contrast } from '../contrast/contrast.js'
 import { element } from '../parts/element.js'
 import { formatArea, formatCount } from '../parts/number-format.js'
-import type { PlaneSelection, PyramidInfo, Well } from '../server/pyramid-api.js'
+import type { Look, Slice } from '../picture/look.js'
+import type { PyramidInfo, Well } from '../server/pyramid-api.js'
 import { paintRegion, type RegionPicture, readRegion } from '../tiles/region-picture.js'
 import type { TileStore } from '../tiles/tile-store.js'
 import { rowName, type WellGrid, wellGrid } from './well-grid.js'
@@ -69,15 +69,16 @@ export class PlatePanel {
   }
 
   /** Read the small pictures, a few at a time. @returns once all are there or have failed. */
-  async load(store: TileStore, plane: PlaneSelection, contrast: () => Contrast): Promise<void> {
+  async load(store: TileStore, slice: Slice, look: () => Look): Promise<void> {
     const queue = [...this.#cells]
     const work = async (): Promise<void> => {
       for (let next = queue.shift(); next && this.#cells.has(next[0]); next = queue.shift()) {
         const [well, cell] = next
         const target = cell.canvas.clientWidth * devicePixelRatio || MAX_CELL_PX
         try {
-          cell.picture = await readRegion(store, plane, well, target)
-          paintRegion(cell.canvas, cell.picture, contrast())
+          const channels = look().channels.map(({ channel }) => channel)
+          cell.picture = await readRegion(store, slice, channels, well, target)
+          paintRegion(cell.canvas, cell.picture, look(), store.pyramid.wells)
         } catch {
           // A tile that cannot be read is reported by the store; its well stays empty here.
         }
@@ -86,8 +87,10 @@ export class PlatePanel {
     await Promise.all(Array.from({ length: THUMBNAILS_AT_ONCE }, work))
   }
 
-  setContrast(contrast: Contrast): void {
-    for (const { canvas, picture } of this.#cells.values()) if (picture) paintRegion(canvas, picture, contrast)
+  /** Paint the small pictures anew; those of other channels have to be loaded. */
+  setLook(look: Look): void {
+    const wells = this.#pyramid?.wells ?? []
+    for (const { canvas, picture } of this.#cells.values()) if (picture) paintRegion(canvas, picture, look, wells)
   }
 
   /** Mark the well that is looked at. */

@@ -35,6 +35,31 @@ export const COLOUR_TABLES = Object.fromEntries(
   COLOUR_MAP_NAMES.map(name => [name, colourTable(STOPS[name])]),
 ) as Readonly<Record<ColourMapName, Uint8Array>>
 
+/** A map by its name, or the brightest colour of one that begins with black: `#` and six hex digits. */
+export type Colours = ColourMapName | `#${string}`
+
+/** RGBA bytes of the 256 colours of a map, darkest first. */
+export function coloursOf(colours: Colours): Uint8Array {
+  if (!isHexColour(colours)) return COLOUR_TABLES[colours]
+  const brightest = bytesOfColour(colours.slice(1))
+  const table = new Uint8Array(4 * COLOUR_STEPS).fill(0xff)
+  for (let step = 0; step < COLOUR_STEPS; step++) {
+    for (let channel = 0; channel < 3; channel++) {
+      table[4 * step + channel] = Math.round(((brightest[channel] as number) * step) / (COLOUR_STEPS - 1))
+    }
+  }
+  return table
+}
+
+export function isHexColour(colours: Colours): colours is `#${string}` {
+  return colours.startsWith('#')
+}
+
+/** Red, green and blue of six hex digits. */
+export function bytesOfColour(hex: string): Uint8Array {
+  return Uint8Array.from([0, 2, 4], offset => Number.parseInt(hex.slice(offset, offset + 2), 16))
+}
+
 function colourTable(stops: string): Uint8Array {
   const table = new Uint8Array(4 * COLOUR_STEPS)
   const last = stops.length / 6 - 1

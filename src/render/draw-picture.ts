@@ -1,9 +1,10 @@
 import sharp from 'sharp'
 import type { SampleArray, Size } from '../plane.js'
+import { coloursOf } from './colour-maps.js'
 import type { PictureJob } from './picture.js'
 import { DEFAULT_QUALITY } from './picture.js'
 import { encodePng } from './png.js'
-import { type ColouredLayer, coloursOf, compose, onBackground, paint, type Raster, toRgb, withAlpha } from './raster.js'
+import { type ColouredLayer, compose, onBackground, paint, type Raster, toRgb, withAlpha } from './raster.js'
 import { shade } from './shade.js'
 import type { StepStyle } from './steps.js'
 

@@ -1,7 +1,6 @@
 import type { Size } from '../plane.js'
-import { COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from './colour-maps.js'
+import { bytesOfColour, COLOUR_STEPS, COLOUR_TABLES } from './colour-maps.js'
 import type { ShadedLayer } from './shade.js'
-import type { LayerStyle } from './style.js'
 
 /** A picture that is drawn and not encoded yet. */
 export interface Raster extends Size {
@@ -17,28 +16,6 @@ export interface Raster extends Size {
 /** A layer and the RGBA bytes of the colours of its 256 steps. */
 export interface ColouredLayer extends ShadedLayer {
   readonly colours: Uint8Array
-}
-
-/** RGBA bytes of the 256 colours of a style, darkest first. */
-export function coloursOf(colours: LayerStyle['colours']): Uint8Array {
-  if (!isHexColour(colours)) return COLOUR_TABLES[colours]
-  const brightest = bytesOfColour(colours.slice(1))
-  const table = new Uint8Array(4 * COLOUR_STEPS).fill(0xff)
-  for (let step = 0; step < COLOUR_STEPS; step++) {
-    for (let channel = 0; channel < 3; channel++) {
-      table[4 * step + channel] = Math.round((brightest[channel] * step) / (COLOUR_STEPS - 1))
-    }
-  }
-  return table
-}
-
-function isHexColour(colours: ColourMapName | `#${string}`): colours is `#${string}` {
-  return colours.startsWith('#')
-}
-
-/** Red, green and blue of six hex digits. */
-function bytesOfColour(hex: string): Uint8Array {
-  return new Uint8Array(Buffer.from(hex, 'hex'))
 }
 
 /** One layer in its own colours. */

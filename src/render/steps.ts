@@ -2,13 +2,10 @@ import { LRUCache } from 'lru-cache'
 import type { SampleArray } from '../plane.js'
 import { COLOUR_STEPS } from './colour-maps.js'
 import { type CumulativeHistogram, samplesUpTo } from './cumulative-histogram.js'
-import type { LayerStyle } from './style.js'
+import { type LayerStyle, STRETCHED } from './style.js'
 
 /** A style as a thread gets it. */
 export type StepStyle = Omit<LayerStyle, 'histogram'> & { readonly cumulative?: CumulativeHistogram }
-
-/** Of the logarithmic stretch: astropy's, so that pictures compare. */
-const LOG_SCALE = 1000
 
 const LAST_STEP = COLOUR_STEPS - 1
 /** Added before a fraction is cut off. Roots of whole numbers may come out a little too small. */
@@ -46,14 +43,12 @@ function stretchOf(
   { black, white, stretch, cumulative }: StepStyle,
   exact: boolean,
 ): (t: number, value: number) => number {
-  if (stretch === 'sqrt') return Math.sqrt
-  if (stretch === 'log') return t => Math.log1p(LOG_SCALE * t) / Math.log1p(LOG_SCALE)
-  if (stretch === 'linear') return t => t
+  if (stretch !== 'equalize') return STRETCHED[stretch]
   if (!cumulative) throw new TypeError('a style that equalizes needs a histogram')
   // Black itself is between black and white.
   const below = samplesUpTo(cumulative, exact ? Math.ceil(black) - 1 : black, exact)
   const between = samplesUpTo(cumulative, white, exact) - below
-  if (between === 0) return t => t
+  if (between === 0) return STRETCHED.linear
   return (_t, value) => Math.min(1, Math.max(0, (samplesUpTo(cumulative, value, exact) - below) / between))
 }
 

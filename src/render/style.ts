@@ -1,5 +1,5 @@
 import type { Histogram } from '../pyramid/histogram.js'
-import type { ColourMapName } from './colour-maps.js'
+import type { Colours } from './colour-maps.js'
 
 /**
  * How brightness grows from black to white. With t = (value − black) / (white − black), cut to 0 … 1, the brightness is
@@ -15,6 +15,16 @@ export type Stretch = 'linear' | 'sqrt' | 'log' | 'equalize'
 
 export const STRETCHES: readonly Stretch[] = ['linear', 'sqrt', 'log', 'equalize']
 
+/** Of the logarithmic stretch: astropy's, so that pictures compare. */
+export const LOG_SCALE = 1000
+
+/** Brightness 0 … 1 before gamma, by the place t = 0 … 1 between black and white; `equalize` needs a histogram too. */
+export const STRETCHED: Readonly<Record<Exclude<Stretch, 'equalize'>, (t: number) => number>> = {
+  linear: t => t,
+  sqrt: Math.sqrt,
+  log: t => Math.log1p(LOG_SCALE * t) / Math.log1p(LOG_SCALE),
+}
+
 /**
  * How stored values of one channel become colours: the same mapping for a whole layer, so neighbouring tiles agree.
  *
@@ -28,8 +38,7 @@ export interface LayerStyle {
   /** Above 0. */
   readonly gamma: number
   readonly stretch: Stretch
-  /** A map by its name, or the brightest colour of one that begins with black: `#` and six hex digits. */
-  readonly colours: ColourMapName | `#${string}`
+  readonly colours: Colours
   readonly inverted: boolean
   /** How a brightness between two steps is rounded; to the nearest where undefined. */
   readonly rounding?: 'down'

@@ -230,7 +230,7 @@ t.test('a histogram of integers is exact, counts covered samples alone, and give
 })
 
 t.test('brightness runs from black to white along t^gamma, and integers keep a window of one count', async t => {
-  const contrast = { black: 100, white: 200, gamma: 2, map: 'grey', inverted: false } as const
+  const contrast = { black: 100, white: 200, gamma: 2, stretch: 'linear', colours: 'grey', inverted: false } as const
   t.same(
     [50, 100, 150, 200, 300].map(value => brightness(value, contrast)),
     [0, 0, 0.25, 1, 1],

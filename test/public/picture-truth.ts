@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
 import type { Rect } from '../../src/plane.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
-import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
+import { coloursOf } from '../../src/render/colour-maps.js'
 import { type OpenPage, readScreen, type Screen, untilReady } from './browser.js'
 
 /** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */
@@ -106,7 +106,7 @@ export async function comparePicture(
   if (!underWay) await untilReady(page)
   const view = await viewOf(page)
   const screen = await readScreen(page)
-  const table = COLOUR_TABLES[contrast.map]
+  const table = coloursOf(contrast.colours)
   const sample = await truth.samples(view.level, levelRect(view))
   const counts = { covered: 0, uncovered: 0, wrong: 0 }
   let first = ''
@@ -135,7 +135,7 @@ export async function comparePicture(
 }
 
 export async function setContrast(page: Page, contrast: Contrast): Promise<void> {
-  await page.selectOption('#colour-map', contrast.map)
+  await page.selectOption('#colour-map', contrast.colours)
   const pressed = (await page.getAttribute('.invert', 'aria-pressed')) === 'true'
   if (pressed !== contrast.inverted) await page.click('.invert')
   for (const name of ['black', 'white', 'gamma', 'black'] as const) {
@@ -157,6 +157,7 @@ export const grey = (black: number, white: number, gamma = 1): Contrast => ({
   black,
   white,
   gamma,
-  map: 'grey',
+  stretch: 'linear',
+  colours: 'grey',
   inverted: false,
 })

@@ -123,17 +123,17 @@ t.test('every pixel of the picture is its sample through the chosen window, and 
     grey(150, 160),
     grey(140, 900, 0.5),
     { ...grey(120, 500), inverted: true },
-    { ...grey(100, 800), map: 'magma' } as const,
-    { ...grey(100, 800), map: 'cividis', inverted: true } as const,
+    { ...grey(100, 800), colours: 'magma' } as const,
+    { ...grey(100, 800), colours: 'cividis', inverted: true } as const,
   ]) {
     await setContrast(page, contrast)
-    const { black, white, gamma, map, inverted } = contrast
+    const { black, white, gamma, colours, inverted } = contrast
     await comparePicture(
       t,
       page,
       truthOf(pyramid),
       contrast,
-      `${black} to ${white}, gamma ${gamma}, ${map}${inverted ? ', inverted' : ''}`,
+      `${black} to ${white}, gamma ${gamma}, ${colours}${inverted ? ', inverted' : ''}`,
     )
   }
   t.equal(tileRequests(opened).length, before, 'no tile was asked for')
