@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { CorruptDataError, UnsupportedDataError } from '../errors.js'
 import { type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
+import { channelColours } from '../render/channel-colours.js'
 import { TILE_SIZES } from './build-settings.js'
 import type { ContrastWindow } from './histogram.js'
 import {
@@ -120,12 +121,12 @@ export function shardPath(
 }
 
 const OME_VERSION = '0.5'
-const CHANNEL_COLORS = ['FFFFFF', '3D9BFF', 'FF9A1F', 'F5EA6B', 'D84040', '80D8FF']
 
 /** The root `zarr.json`: an OME-Zarr 0.5 multiscales group with our record beside it. */
 export function rootDocument(record: PyramidRecord, name: string, windows: readonly ContrastWindow[]): unknown {
   const { pixelSizeUm, originUm, levelCount, channels, sampleType } = record
   const { integer, min, max } = SAMPLE_TYPES[sampleType]
+  const colours = channelColours(channels)
   return {
     zarr_format: 3,
     node_type: 'group',
@@ -165,7 +166,7 @@ export function rootDocument(record: PyramidRecord, name: string, windows: reado
             const window = windows[i] ?? { black: 0, white: integer ? max : 1 }
             return {
               label: channel.name,
-              color: channel.color ?? CHANNEL_COLORS[channels.length === 1 ? 0 : (i + 1) % CHANNEL_COLORS.length],
+              color: colours[i]?.slice(1).toUpperCase(),
               active: true,
               window: {
                 min: integer ? min : Math.min(0, window.black),

@@ -3,6 +3,9 @@
  *
  * Magma, Inferno and Viridis are by S. van der Walt and N. Smith, Cividis is by J. Nuñez, C. Anderton and R. Renslow;
  * all four are in the public domain (CC0). In between, a colour is at most one grey level (Cividis: four) off theirs.
+ *
+ * Blue-red is for signed data: both arms lead from a light neutral grey in equal steps of OKLab to a dark blue and a dark
+ * red of equal lightness, which stay apart for eyes without red, green or blue cones.
  */
 const STOPS = {
   grey: '000000ffffff',
@@ -22,6 +25,10 @@ const STOPS = {
     '00224e002656002a5f002d68003070083370163770203a6f273e6e2e416d34456c3a486c3f4c6c444f6c49536c4e566c535a6d57' +
     '5d6d5c616e60646f656870696b716d6f727272747676767a7a787e7d788381798885788d8878928c789690779b9476a09875a59c' +
     '74aaa073afa471b5a86fbaac6dbfb06bc4b468c9b965cfbd62d4c15fdac65bdfca57e5cf52ead34cf0d846f6dd3ffce236fee838',
+  'blue-red':
+    '06489c134e9f1d54a22659a42e5fa63664a93e6aab456fad4d75b0547ab25b7fb46384b66a8ab8728fba7994bc8099be889fc08f' +
+    'a4c297a9c49fafc6a6b4c8aeb9c9b6becbbdc4cdc5c9ceccced0d0cecccec7c5ccc0becbb9b6c9b2afc7aba8c5a5a0c29e99c097' +
+    '92be908bbb8a83b9837cb67c75b3766eb16f67ae6860ab6159a85a52a5534ca24c459e453e9b3e37983630942e299125218d1b19',
 } as const
 
 export type ColourMapName = keyof typeof STOPS
@@ -30,7 +37,7 @@ export const COLOUR_MAP_NAMES = Object.keys(STOPS) as ColourMapName[]
 
 export const COLOUR_STEPS = 256
 
-/** RGBA bytes of the 256 colours of a map, darkest first. */
+/** RGBA bytes of the 256 colours of a map, from the lowest to the highest value. */
 export const COLOUR_TABLES = Object.fromEntries(
   COLOUR_MAP_NAMES.map(name => [name, colourTable(STOPS[name])]),
 ) as Readonly<Record<ColourMapName, Uint8Array>>
@@ -38,7 +45,7 @@ export const COLOUR_TABLES = Object.fromEntries(
 /** A map by its name, or the brightest colour of one that begins with black: `#` and six hex digits. */
 export type Colours = ColourMapName | `#${string}`
 
-/** RGBA bytes of the 256 colours of a map, darkest first. */
+/** RGBA bytes of the 256 colours of a map, from the lowest to the highest value. */
 export function coloursOf(colours: Colours): Uint8Array {
   if (!isHexColour(colours)) return COLOUR_TABLES[colours]
   const brightest = bytesOfColour(colours.slice(1))

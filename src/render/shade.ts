@@ -1,6 +1,13 @@
+import { LRUCache } from 'lru-cache'
 import type { SampleArray } from '../plane.js'
 import { pictureKernels } from './picture-kernels.js'
-import { computeSteps, hasFewValues, type StepStyle, stepTable } from './steps.js'
+import { computeSteps, type FewValues, hasFewValues, type StepStyle, stepCells, stepTable } from './steps.js'
+
+/** Tables kept in a thread, of at most 64 KiB each. */
+const TABLES = 64
+
+const tables = new LRUCache<string, Uint8Array>({ max: TABLES })
+const cellTables = new LRUCache<string, Int16Array>({ max: TABLES })
 
 /** One layer of a picture as a thread gets it. */
 export interface ShadedLayer {
@@ -14,10 +21,16 @@ export interface ShadedLayer {
 export function shade(samples: SampleArray, mask: Uint8Array | undefined, style: StepStyle): ShadedLayer {
   const steps = new Uint8Array(samples.length)
   if (hasFewValues(samples)) {
-    lookUp(samples, stepTable(style, samples), steps)
+    const table = remember(tables, `${samples.constructor.name},${keyOf(style)}`, () => stepTable(style, samples))
+    lookUp(samples, table, steps)
     return { steps, covered: mask }
   }
-  computeSteps(samples, style, steps)
+  computeSteps(
+    samples,
+    style,
+    remember(cellTables, keyOf(style), () => stepCells(style)),
+    steps,
+  )
   return { steps, covered: withoutNaN(samples, mask) }
 }
 
@@ -32,7 +45,7 @@ function withoutNaN(samples: SampleArray, mask: Uint8Array | undefined): Uint8Ar
   return covered
 }
 
-function lookUp(samples: Uint8Array | Uint16Array | Int16Array, table: Uint8Array, steps: Uint8Array): void {
+function lookUp(samples: FewValues, table: Uint8Array, steps: Uint8Array): void {
   if (samples instanceof Uint8Array) {
     for (let i = 0; i < samples.length; i++) steps[i] = table[samples[i]]
   } else {
@@ -40,4 +53,16 @@ function lookUp(samples: Uint8Array | Uint16Array | Int16Array, table: Uint8Arra
     const { buffer, byteOffset, length } = samples
     pictureKernels().lookUp(new Uint16Array(buffer, byteOffset, length), table, steps)
   }
+}
+
+function remember<Table extends object>(tables: LRUCache<string, Table>, key: string, make: () => Table): Table {
+  const known = tables.get(key)
+  if (known) return known
+  const table = make()
+  tables.set(key, table)
+  return table
+}
+
+function keyOf({ black, white, gamma, stretch, inverted, rounding, cumulative }: StepStyle): string {
+  return [black, white, gamma, stretch, inverted, rounding, cumulative?.id].join()
 }

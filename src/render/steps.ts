@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { SampleArray } from '../plane.js'
 import { COLOUR_STEPS } from './colour-maps.js'
 import { type CumulativeHistogram, samplesUpTo } from './cumulative-histogram.js'
@@ -10,12 +9,6 @@ export type StepStyle = Omit<LayerStyle, 'histogram'> & { readonly cumulative?: 
 const LAST_STEP = COLOUR_STEPS - 1
 /** Added before a fraction is cut off. Roots of whole numbers may come out a little too small. */
 const ROUNDING = { nearest: 0.5, down: 1e-9 }
-
-/** Tables kept in a thread, of at most 64 KiB each. */
-const TABLES = 64
-
-const tables = new LRUCache<string, Uint8Array>({ max: TABLES })
-const cellTables = new LRUCache<string, Int16Array>({ max: TABLES })
 
 /** Between black and white, where a step cannot be looked up for each value. */
 const CELLS = 2 ** 13
@@ -53,35 +46,37 @@ function stretchOf(
 }
 
 /** The step of every value of an 8- or 16-bit type, by the bits of the value as an unsigned number. */
-export function stepTable(style: StepStyle, samples: Uint8Array | Uint16Array | Int16Array): Uint8Array {
+export function stepTable(style: StepStyle, samples: FewValues): Uint8Array {
   const size = 2 ** (8 * samples.BYTES_PER_ELEMENT)
   const lowest = samples instanceof Int16Array ? -size / 2 : 0
-  return remember(tables, `${size},${lowest},${keyOf(style)}`, () => {
-    const { black, white } = style
-    const step = stepOf(style, true)
-    const table = new Uint8Array(size)
-    const [darkest, brightest] = [step(-Infinity), step(Infinity)]
-    for (let value = lowest; value < lowest + size; value++) {
-      table[value & (size - 1)] = value < black ? darkest : value >= white ? brightest : step(value)
-    }
-    return table
-  })
+  const { black, white } = style
+  const step = stepOf(style, true)
+  const table = new Uint8Array(size)
+  const [darkest, brightest] = [step(-Infinity), step(Infinity)]
+  for (let value = lowest; value < lowest + size; value++) {
+    table[value & (size - 1)] = value < black ? darkest : value >= white ? brightest : step(value)
+  }
+  return table
 }
 
 /**
- * Steps of samples that have too many values for a table. The way from black to white is cut into cells: in most of them
- * all values have the same step, and only in the others it is computed.
+ * For samples that have too many values for a table. The way from black to white is cut into cells: in most of them all
+ * values have the same step, which is told; in the others it has to be computed.
  */
-export function computeSteps(samples: SampleArray, style: StepStyle, steps: Uint8Array): void {
+export function stepCells(style: StepStyle): Int16Array {
   const { black, white } = style
   const step = stepOf(style, false)
-  const cells = remember(cellTables, keyOf(style), () => {
-    // A little wider, since values at the border of a cell may be rounded into the next one.
-    const at = (cell: number): number => step(black + (white - black) * (cell / CELLS))
-    return Int16Array.from({ length: CELLS + 1 }, (_, cell) =>
-      at(cell - 0.01) === at(cell + 1.01) ? at(cell) : SEVERAL_STEPS,
-    )
-  })
+  // A little wider, since values at the border of a cell may be rounded into the next one.
+  const at = (cell: number): number => step(black + (white - black) * (cell / CELLS))
+  return Int16Array.from({ length: CELLS + 1 }, (_, cell) =>
+    at(cell - 0.01) === at(cell + 1.01) ? at(cell) : SEVERAL_STEPS,
+  )
+}
+
+/** Steps of samples by the cells of a style. */
+export function computeSteps(samples: SampleArray, style: StepStyle, cells: Int16Array, steps: Uint8Array): void {
+  const { black, white } = style
+  const step = stepOf(style, false)
   const cellsPerValue = CELLS / (white - black)
   for (let i = 0; i < samples.length; i++) {
     const value = samples[i]
@@ -90,19 +85,10 @@ export function computeSteps(samples: SampleArray, style: StepStyle, steps: Uint
   }
 }
 
-function remember<Table extends object>(tables: LRUCache<string, Table>, key: string, make: () => Table): Table {
-  const known = tables.get(key)
-  if (known) return known
-  const table = make()
-  tables.set(key, table)
-  return table
-}
-
-function keyOf({ black, white, gamma, stretch, inverted, rounding, cumulative }: StepStyle): string {
-  return [black, white, gamma, stretch, inverted, rounding, cumulative?.id].join()
-}
+/** Samples of which a table can have all values. */
+export type FewValues = Uint8Array | Uint16Array | Int16Array
 
 /** Whether a step can be looked up for each sample. */
-export function hasFewValues(samples: SampleArray): samples is Uint8Array | Uint16Array | Int16Array {
+export function hasFewValues(samples: SampleArray): samples is FewValues {
   return samples.BYTES_PER_ELEMENT <= 2
 }

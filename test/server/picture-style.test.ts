@@ -56,7 +56,7 @@ t.test('of several channels each has its value in the lists, or all have one', a
 
 t.test('several channels have different colours and each its own window by themselves', async t => {
   const { layers } = await read({ channel: '0,1,2' })
-  t.same(new Set(layers.map(({ style }) => style.colours)), new Set(['#00ff00', '#ff00ff', '#00ffff']))
+  t.same(new Set(layers.map(({ style }) => style.colours)), new Set(['#3d8bff', '#f0561d', '#f5ea6b']))
   t.ok(layers.every(({ style }, i) => style.black >= 1000 * i && style.white < 1000 * (i + 1)))
   const [alone] = (await read({ channel: '1,2' })).layers
   t.equal(alone.style.colours, layers[1].style.colours, 'a channel keeps its colour')
@@ -89,7 +89,10 @@ t.test('the key is the same for the same picture, however it is written, and ano
 
 t.test('a wrong parameter is refused with a sentence that says what is possible', async t => {
   const wrong: [Parameters, string | RegExp][] = [
-    [{ lut: 'jet' }, /^The parameter lut is "jet"; it is one of grey, magma, inferno, viridis, cividis, or six hex/],
+    [
+      { lut: 'jet' },
+      /^The parameter lut is "jet"; it is one of grey, magma, inferno, viridis, cividis, blue-red, or six/,
+    ],
     [{ lut: 'ff00f' }, /six hex digits/],
     [{ stretch: 'cube' }, 'The parameter stretch is "cube"; it is one of linear, sqrt, log, equalize.'],
     [{ gamma: '0' }, /gamma .* 0\.01 to 100/],

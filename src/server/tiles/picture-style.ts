@@ -1,5 +1,6 @@
 import { UsageError } from '../../errors.js'
 import type { MosaicSelection } from '../../pyramid/pyramid.js'
+import { channelColours } from '../../render/channel-colours.js'
 import { COLOUR_MAP_NAMES, type ColourMapName } from '../../render/colour-maps.js'
 import { type LayerStyle, STRETCHES, type Stretch } from '../../render/style.js'
 import {
@@ -34,9 +35,6 @@ const MAX_GAMMA = 100
 /** Each is a tile to read for every tile to draw; colours of more could not be told apart. */
 const MAX_CHANNELS = 16
 
-/** Of channels without a colour of their own, in a picture of several. */
-const CHANNEL_COLOURS = ['00ff00', 'ff00ff', '00ffff', 'ffff00', 'ff0000', '0000ff', 'ff8000', 'ffffff']
-
 /**
  * Read `channel`, `depth`, `t`, `min`, `max`, `gamma`, `stretch`, `lut`, `invert`, `background` and `quality`. `channel`
  * may be a list, and with it all from `min` to `invert`, which then have a value for each channel or one for all.
@@ -60,6 +58,7 @@ export async function readPictureStyle(query: Parameters, served: ServedPyramid)
   const stretches = readEach(query, 'stretch', count, readStretch)
   const colours = readEach(query, 'lut', count, readColours)
   const inverted = readEach(query, 'invert', count, readFlag)
+  const usualColours = channelColours(pyramid.channels)
 
   const layers = await Promise.all(
     channels.map(async (channel, i) => {
@@ -68,7 +67,7 @@ export async function readPictureStyle(query: Parameters, served: ServedPyramid)
         ...(await windowOf(served, channel, blacks[i], whites[i])),
         gamma: gammas[i] ?? 1,
         stretch,
-        colours: colours[i] ?? (count === 1 ? 'grey' : usualColours(served, channel)),
+        colours: colours[i] ?? (count === 1 ? 'grey' : usualColours[channel]),
         inverted: inverted[i] ?? false,
         ...(stretch === 'equalize' && { histogram: await pyramid.histogram(channel) }),
       }
@@ -149,10 +148,6 @@ function readBackground(query: Parameters): string | undefined {
 /** Six hex digits, with or without `#` in front, as small letters. */
 function hexOf(text: string): string | undefined {
   return /^#?([0-9a-f]{6})$/i.exec(text)?.[1].toLowerCase()
-}
-
-function usualColours({ pyramid }: ServedPyramid, channel: number): LayerStyle['colours'] {
-  return `#${(pyramid.channels[channel].color ?? CHANNEL_COLOURS[channel % CHANNEL_COLOURS.length]).toLowerCase()}`
 }
 
 function keyOf({ selection, style }: PictureStyle['layers'][number]): string {
