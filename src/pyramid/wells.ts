@@ -45,7 +45,8 @@ export interface NamedWells {
 
 /**
  * Name the well of every frame: from the metadata, else from the series' path, else from positions that fit a plate's
- * lattice (A1 is then the smallest x and y), else the series' name.
+ * lattice (A1 is then the smallest x and y), else the series' name. Series that lie over each other, as time points do, are
+ * one well: the first gives its name.
  *
  * @param frames the series (index into `sources`) and the level-0 rectangle of every frame.
  */
@@ -64,7 +65,18 @@ export function nameWells(
     if (!cells) continue
     return { names: frames.map((frame, i) => named[frame.series] ?? cells[groups[i]]), pitchUm }
   }
-  return { names: frames.map(frame => named[frame.series] ?? sources[frame.series].name), pitchUm: undefined }
+  const boxOf = boxesOf(
+    frames,
+    frames.map(({ series }) => series),
+  )
+  const first = boxOf.map(box => boxOf.findIndex(other => other && liesOver(box, other)))
+  return { names: frames.map(({ series }) => named[series] ?? sources[first[series]].name), pitchUm: undefined }
+}
+
+/** Whether the middle of a box is in another; where the stage returns, it does so within some pixels only. */
+function liesOver({ x0, y0, x1, y1 }: Rect, other: Rect): boolean {
+  const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2]
+  return x >= other.x0 && x < other.x1 && y >= other.y0 && y < other.y1
 }
 
 /**
@@ -102,6 +114,7 @@ function groupTouching(rects: readonly Rect[]): number[] {
   })
 }
 
+/** The box around the frames of every group. */
 function boxesOf(frames: readonly { readonly rect: Rect }[], groups: readonly number[]): Rect[] {
   const boxes: Rect[] = []
   frames.forEach(({ rect }, i) => {

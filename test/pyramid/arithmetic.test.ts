@@ -464,4 +464,7 @@ t.test('wells are named by the metadata, the path, the lattice of positions, or 
   const lattice = nameWells([source('one')], [at(0, 0, 0), at(0, 400, 0), at(0, 9000, 100), at(0, 9000, 18000)], pixel)
   t.same(lattice, { names: ['A1', 'A1', 'A2', 'C2'], pitchUm: 9000 })
   t.same(nameWells([source('one'), source('two')], [at(0, 0, 0), at(1, 7900, 0)], pixel).names, ['one', 'two'])
+  const overEachOther = [at(0, 0, 0), at(0, 400, 0), at(1, 403, 2), at(1, 1, 0), at(2, 4000, 0)]
+  const series = [source('t0'), source('t1'), source('elsewhere')]
+  t.same(nameWells(series, overEachOther, pixel).names, ['t0', 't0', 't0', 't0', 'elsewhere'])
 })
