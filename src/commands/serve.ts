@@ -89,11 +89,12 @@ export function announce({ url }: RunningServer, flags: Flags, terminal: Termina
   if (flags.has('open')) openBrowser(url, terminal)
 }
 
-function openBrowser(url: string, terminal: Terminal): void {
+/** Open a page in the browser of the desktop; where there is none, its address is told. */
+export function openBrowser(url: string, { stderr }: Pick<Terminal, 'stderr'>): void {
   const [program, ...args] = { darwin: ['open'], win32: ['cmd', '/c', 'start', ''] }[process.platform as string] ?? [
     'xdg-open',
   ]
   const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true })
-  child.on('error', () => terminal.stderr.write(`tilestage: No browser could be opened; open ${url} yourself.\n`))
+  child.on('error', () => stderr.write(`tilestage: No browser could be opened; open ${url} yourself.\n`))
   child.unref()
 }

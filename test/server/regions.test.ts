@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import type { Rect, SampleType, Size } from '../../src/plane.js'
 import type { TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import { WorkBudget } from '../../src/server/work-budget.js'
+import { readNpy } from '../../src/sources/npy.js'
 import { build } from '../engine/build-for-test.js'
 import { FIRST_PLANE } from '../pyramid/growing-plate.js'
 import { type SyntheticFrame, syntheticSource } from '../pyramid/synthetic-source.js'
@@ -505,6 +506,28 @@ t.test('regions', async t => {
     t.equal(wrong.length, 0)
   })
 
+  t.test('an array for numpy has the same samples, channel by channel', async t => {
+    const rect = { x0: 488, y0: 64, x1: 2104, y1: 560 }
+    for (const [type, level, channels] of [
+      ['uint16', 0, [0, 1]],
+      ['uint16', 1, [1]],
+      ['float32', 3, [0]],
+    ] as const) {
+      const query = `${asQuery(rect, 'um')}&level=${level}&channel=${channels}`
+      const reply = await ask(type, `/crop.npy?${query}`)
+      t.equal(reply.statusCode, 200)
+      t.match(reply.headers['content-disposition'], /um\.npy"/)
+      const array = readNpy(reply.rawPayload, 'crop.npy')
+      const tiff = (await ask(type, `/crop.tif?${query}`)).rawPayload
+      const pages = await Promise.all(channels.map((_, page) => readTiff(tiff, type, page)))
+      const { width, height } = pages[0].size
+      t.same(array.shape, [channels.length, height, width])
+      t.equal(array.sampleType, type)
+      const expected = pages.flatMap(({ values }) => [...values])
+      t.ok(expected.length === array.samples.length && expected.every((value, i) => Object.is(value, array.samples[i])))
+    }
+  })
+
   t.test('a TIFF tells its pixel size, where it is from and how much is missing', async t => {
     const reply = await ask('uint16', '/crop.tif?x=1270&y=-175&w=60&h=100&width=60')
     t.match(reply.headers, {
@@ -650,6 +673,8 @@ t.test('regions', async t => {
       [`/crop.png?${box}&width=20000`, 413, /67108864 are made/],
       [`/crop.tif?${box}&width=6000&height=6000`, 413, /72000000 in all/],
       [`/crop.tif?${box}&level=0&width=5`, 400, /do not go with it/],
+      [`/crop.npy?${box}&width=5`, 400, /do not go with it/],
+      ['/crop.npy?x=10&y=10&w=1&h=1&units=px&channel=2', 404, /no channel 2/],
       ['/crop.tif?x=10&y=10&w=1&h=1&units=px&level=3', 404, /No pixel of level 3/],
       [`/crop.png?${box}&min=5&max=5`, 400, /must be above min/],
       [`/crop.png?${box}&layers=0,1&channel=0`, 400, /channel does not go with it/],

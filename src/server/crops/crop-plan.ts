@@ -7,7 +7,7 @@ import { type Parameters, readInteger } from '../http/parameters.js'
 import { readLevel, readRectangle } from '../http/rectangle.js'
 import { RequestRefusal } from '../http/request-refusal.js'
 
-export type CropFormat = PictureFormat | 'tif'
+export type CropFormat = PictureFormat | 'tif' | 'npy'
 
 /** Pixels of a crop, those of all channels and layers together: 8,192 × 8,192. */
 export const MAX_CROP_PIXELS = 2 ** 26
@@ -15,8 +15,8 @@ export const MAX_CROP_PIXELS = 2 ** 26
 /** Pixels that a crop may be made from: more than four for each of its own come only of sides that shrink unequally. */
 const MAX_SOURCE_PIXELS = 4 * MAX_CROP_PIXELS
 
-/** Longest edge that each format can hold; a TIFF could hold more, but nothing shows it. */
-const LONGEST_EDGE: Readonly<Record<CropFormat, number>> = { ...MAX_EDGE, tif: 65_535 }
+/** Longest edge that each format can hold; a TIFF or an array could hold more, but nothing shows it. */
+const LONGEST_EDGE: Readonly<Record<CropFormat, number>> = { ...MAX_EDGE, tif: 65_535, npy: 65_535 }
 
 /** Longest edge of a picture of which no size was given. */
 const DEFAULT_EDGE = 2048

@@ -1,6 +1,7 @@
 import type { FeedProgress } from '../../pyramid/build-feed.js'
 import { automaticWindow, type ContrastWindow } from '../../pyramid/histogram.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
+import { isPlainRgb } from '../../render/channel-colours.js'
 import type { TileChanges } from '../events/tile-changes.js'
 
 /** What a `v` in a URL is worth. */
@@ -67,11 +68,15 @@ export class ServedPyramid {
     if (this.#users === 0) await this.pyramid.close()
   }
 
-  /** The automatic contrast of a channel, stored values; computed once, or anew each time while the pyramid grows. */
+  /**
+   * The automatic contrast of a channel, stored values; computed once, or anew each time while the pyramid grows. Red, green
+   * and blue of one picture keep theirs.
+   */
   window(channel: number): Promise<ContrastWindow> {
     const known = this.#windows.get(channel)
     if (known) return known
     const { pyramid } = this
+    if (isPlainRgb(pyramid.channels, pyramid.sampleType)) return Promise.resolve({ black: 0, white: 255 })
     const window = pyramid.histogram(channel).then(histogram => automaticWindow(histogram, pyramid.sampleType))
     if (pyramid.growth) return window
     this.#windows.set(channel, window)

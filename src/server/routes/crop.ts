@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Pyramid } from '../../pyramid/pyramid.js'
+import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
+import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
 import { readScaled } from '../../pyramid/read-scaled.js'
+import type { PictureRows } from '../../pyramid/resample.js'
+import { writeNpy } from '../../render/npy-file.js'
 import { writeOmeTiff } from '../../render/ome-tiff.js'
 import { MEDIA_TYPES, type PictureFormat } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
@@ -53,11 +56,18 @@ const SIZE_DOCS: ParameterDocs = {
   level: { type: 'integer', description: 'Instead: the pixels of this level as they are stored; 0 is the finest.' },
 }
 
-const TIFF_DOCS: ParameterDocs = {
-  ...SIZE_DOCS,
-  channel: { type: 'integer', list: true, description: 'One page each; all where it is not given.' },
+const CHANNELS_DOCS: ParameterDocs = {
+  channel: { type: 'integer', list: true, description: 'In the order of the answer; all where it is not given.' },
   depth: PICTURE_PARAMETERS.depth,
   t: PICTURE_PARAMETERS.t,
+}
+
+const TIFF_DOCS: ParameterDocs = { ...SIZE_DOCS, ...CHANNELS_DOCS }
+
+const NPY_DOCS: ParameterDocs = {
+  ...RECTANGLE_DOCS,
+  level: { type: 'integer', description: 'Whose pixels to take; 0 is the finest.', fallback: 0 },
+  ...CHANNELS_DOCS,
 }
 
 const PICTURE_DOCS: ParameterDocs = {
@@ -73,7 +83,7 @@ const PICTURE_DOCS: ParameterDocs = {
   labels: { type: 'boolean', description: '1 writes the name of each layer above it.', fallback: '0' },
 }
 
-/** Any rectangle at any size: as a picture, or as a TIFF that keeps the samples. */
+/** Any rectangle at any size: as a picture, or as a TIFF or an array that keeps the samples. */
 export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegistry, tools: CropTools): void {
   for (const [format, type] of Object.entries(MEDIA_TYPES)) {
     app.get<PyramidRoute>(
@@ -115,7 +125,27 @@ export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegist
         cost: 'work',
       }),
     },
-    (request, reply) => answerTiff(registry, tools, request, reply),
+    (request, reply) => answerSamples(registry, tools, TIFF, request, reply),
+  )
+  app.get<PyramidRoute>(
+    '/pyramids/:id/crop.npy',
+    {
+      exposeHeadRoute: false,
+      ...documented({
+        group: 'Regions',
+        summary: 'A rectangle as an array for numpy',
+        description:
+          'The stored samples of one level, of shape (channels, height, width) and in C order. What was not imaged is 0, or NaN in floats.',
+        query: NPY_DOCS,
+        answers: {
+          200: { description: 'The file.', types: ['application/octet-stream'] },
+          404: 'The rectangle lies outside the mosaic, or there is no such plane.',
+          413: 'It would be too large.',
+        },
+        cost: 'work',
+      }),
+    },
+    (request, reply) => answerSamples(registry, tools, NPY, request, reply),
   )
 }
 
@@ -214,54 +244,87 @@ async function planPanels(
   }
 }
 
-async function answerTiff(
+/** A crop that keeps the samples. */
+interface SampleCrop {
+  readonly pyramid: Pyramid
+  readonly plan: CropPlan
+  readonly selection: Omit<MosaicSelection, 'channel'>
+  readonly channels: readonly number[]
+  /** All rows of a channel, from the top. */
+  rowsOf(channel: number): AsyncIterable<PictureRows>
+}
+
+/** A file that keeps the samples. */
+interface SampleFile {
+  readonly format: 'tif' | 'npy'
+  readonly type: string
+  plan(query: Parameters, geometry: MosaicGeometry): CropPlan
+  write(crop: SampleCrop, software: string): AsyncGenerator<Buffer, void, undefined>
+}
+
+const TIFF: SampleFile = {
+  format: 'tif',
+  type: 'image/tiff',
+  plan: (query, geometry) => planCrop(query, geometry, 'tif'),
+  write: ({ pyramid, plan, selection, channels, rowsOf }, software) =>
+    writeOmeTiff({
+      ...plan.size,
+      name: pyramid.name,
+      sampleType: pyramid.sampleType,
+      channels: channels.map(channel => ({ name: pyramid.channels[channel].name, rows: rowsOf(channel) })),
+      pixelSizeUm: pixelSizeOf(pyramid, plan),
+      positionUm: firstCentreUm(pyramid, plan),
+      facts: {
+        pyramid: pyramid.id,
+        version: pyramid.version,
+        level: String(plan.level),
+        rectangle: [plan.rect.x0, plan.rect.y0, plan.rect.x1, plan.rect.y1].join(),
+        darkLevel: String(pyramid.pedestal),
+        depth: String(selection.zPlane),
+        t: String(selection.timePoint),
+      },
+      software,
+    }),
+}
+
+const NPY: SampleFile = {
+  format: 'npy',
+  type: 'application/octet-stream',
+  plan: (query, geometry) => planCrop({ ...query, level: query.level ?? '0' }, geometry, 'npy'),
+  write: ({ pyramid, plan, channels, rowsOf }) =>
+    writeNpy({ ...plan.size, sampleType: pyramid.sampleType, channels: channels.map(rowsOf) }),
+}
+
+async function answerSamples(
   registry: PyramidRegistry,
   { budget, software }: CropTools,
+  file: SampleFile,
   request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
 ): Promise<FastifyReply | null> {
   const { query, params } = request
   return registry.use(params.id, async served => {
     const { pyramid } = served
-    const plan = planCrop(query, pyramid.geometry, 'tif')
+    const plan = file.plan(query, pyramid.geometry)
     const { level, rect, size } = plan
     const selection = readSelection({ ...query, channel: undefined }, pyramid)
     const channels = readIndexes(query, 'channel', pyramid.channels.length) ?? [...pyramid.channels.keys()]
     const pixels = size.width * size.height * channels.length
-    checkCropSize(size, pixels, 'tif')
+    checkCropSize(size, pixels, file.format)
     checkCropSource(pyramid.geometry, plan)
     const { zPlane, timePoint } = selection
-    const key = [pyramid.id, pyramid.version, keyOfPlan(plan), channels, zPlane, timePoint, 'tif'].join('/')
+    const key = [pyramid.id, pyramid.version, keyOfPlan(plan), channels, zPlane, timePoint, file.format].join('/')
     if (isKeptByClient(key, served, [], request, reply)) return null
     const signal = clientSignal(reply)
-    const pixelSizeUm = pixelSizeOf(pyramid, plan)
-    const pieces = writeOmeTiff({
-      ...size,
-      name: pyramid.name,
-      sampleType: pyramid.sampleType,
-      channels: channels.map(channel => ({
-        name: pyramid.channels[channel].name,
-        rows: readScaled(pyramid, { ...selection, channel }, level, rect, size, { signal }),
-      })),
-      pixelSizeUm,
-      positionUm: firstCentreUm(pyramid, plan),
-      facts: {
-        pyramid: pyramid.id,
-        version: pyramid.version,
-        level: String(level),
-        rectangle: [rect.x0, rect.y0, rect.x1, rect.y1].join(),
-        darkLevel: String(pyramid.pedestal),
-        depth: String(zPlane),
-        t: String(timePoint),
-      },
-      software,
-    })
+    const rowsOf = (channel: number): AsyncIterable<PictureRows> =>
+      readScaled(pyramid, { ...selection, channel }, level, rect, size, { signal })
+    const pieces = file.write({ pyramid, plan, selection, channels, rowsOf }, software)
     // What fails before the first piece is there is answered as an error.
     const next = () => budget.run(0, signal, () => pieces.next())
     const first = await next()
     const stream = Readable.from(allPieces(first, next), { objectMode: false })
-    reply.header('content-disposition', dispositionOf('attachment', pyramid, plan, 'tif'))
-    reply.type('image/tiff').send(stream)
+    reply.header('content-disposition', dispositionOf('attachment', pyramid, plan, file.format))
+    reply.type(file.type).send(stream)
     // The pyramid stays open until all is sent. A failure now cuts the answer off, which the client notices.
     await finished(stream).catch(() => pieces.return())
     return reply

@@ -13,19 +13,10 @@ export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidReg
   const listDoc = documented({
     group: 'Pyramids',
     summary: 'The open pyramids',
-    answers: { 200: '`pyramids`: id, name, version, size, and whether each is current and complete.' },
+    answers: { 200: '`pyramids`: id, name, version, size, whether each is current and complete, and its growth.' },
   })
   app.get('/pyramids', listDoc, (_request, reply) => {
-    const pyramids = registry.list().map(({ pyramid }) => ({
-      id: pyramid.id,
-      name: pyramid.name,
-      version: pyramid.version,
-      current: registry.isCurrent(pyramid),
-      complete: pyramid.complete,
-      format: pyramid.format,
-      ...pyramid.geometry.size,
-      pixelSizeUm: pyramid.geometry.pixelSizeUm,
-    }))
+    const pyramids = registry.list().map(served => describeBriefly(served, registry.isCurrent(served.pyramid)))
     reply.header('cache-control', 'no-store').send({ pyramids })
   })
 
@@ -68,6 +59,12 @@ export function registerPyramidRoutes(app: FastifyInstance, registry: PyramidReg
   )
 }
 
+function describeBriefly(served: ServedPyramid, current: boolean): unknown {
+  const { id, name, version, complete, format, geometry } = served.pyramid
+  const { size, pixelSizeUm } = geometry
+  return { id, name, version, current, complete, format, ...size, pixelSizeUm, growth: describeGrowth(served) }
+}
+
 async function describePyramid(served: ServedPyramid, current: boolean): Promise<unknown> {
   const { pyramid } = served
   const { geometry } = pyramid
@@ -98,8 +95,13 @@ async function describePyramid(served: ServedPyramid, current: boolean): Promise
     covered: coveredBox(pyramid) ?? null,
     wells: pyramid.wells.map(({ name, rect, frames }) => ({ name, ...rect, frames })),
     frames: pyramid.frames ?? null,
-    growth: pyramid.growth ? { plan: pyramid.growth.plan, ...describeProgress(served.progress) } : null,
+    growth: describeGrowth(served),
   }
+}
+
+/** Null of a pyramid that is complete. */
+function describeGrowth({ pyramid, progress }: ServedPyramid): unknown {
+  return pyramid.growth ? { plan: pyramid.growth.plan, ...describeProgress(progress) } : null
 }
 
 /** Null where nothing is known of the builder: it may be another process, or have stopped. */
