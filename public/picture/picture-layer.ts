@@ -1,11 +1,11 @@
 import BaseTileLayer from 'ol/layer/BaseTile.js'
 import type WebGLTileLayer from 'ol/layer/WebGLTile.js'
 import type { FrameState } from 'ol/Map.js'
-import WebGLTileLayerRenderer from 'ol/renderer/webgl/TileLayer.js'
+import type WebGLTileLayerRenderer from 'ol/renderer/webgl/TileLayer.js'
 import PaletteTexture from 'ol/webgl/PaletteTexture.js'
-import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES, type ColourMapName } from '../../src/render/colour-maps.js'
-import type { Contrast } from '../contrast/contrast.js'
+import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import type { Look } from './look.js'
+import { PictureRenderer, type TileLook } from './picture-renderer.js'
 import {
   BORDER_FRAGMENT_SHADER,
   BORDER_VERTEX_SHADER,
@@ -24,9 +24,10 @@ export interface PictureColours {
   readonly edge: Rgb
 }
 
-const HATCH_PX = 8
-/** Two zoom levels' worth of tiles of a 4K screen. */
-const TEXTURE_CACHE_TILES = 512
+/** From one stripe of a hatched tile to the next, along a row. */
+export const HATCH_PX = 8
+/** Marks of clipped samples let the picture be seen between them. */
+const MARK_PX = 2
 
 /** All colour maps side by side, so that changing the map is changing a number. */
 function allColours(): Uint8Array {
@@ -40,44 +41,58 @@ function allColours(): Uint8Array {
 /** The renderer asks for no more than a tile layer, but its type names OpenLayers' own two. */
 type Renderer = WebGLTileLayerRenderer<WebGLTileLayer>
 
-/** Draws a pyramid's samples with WebGL. Contrast and colours are uniforms: changing them fetches nothing. */
+/**
+ * Draws a pyramid's samples with WebGL. How channels are drawn is a matter of uniforms: changing that fetches nothing.
+ * Which channels there are is a matter of the source's tiles.
+ */
 export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
+  readonly #source: PyramidSource
   readonly #kind: TexelKind
+  #colours: PictureColours
   #look: Look
-  readonly #colours: PictureColours
+  /** By the channels of earlier tiles: the last look that could be drawn with them. */
+  readonly #earlierLooks = new WeakMap<readonly number[], Look>()
 
   constructor(source: PyramidSource, kind: TexelKind, look: Look, colours: PictureColours) {
-    super({ source, cacheSize: TEXTURE_CACHE_TILES })
+    super({ source })
+    this.#source = source
     this.#kind = kind
     this.#look = look
     this.#colours = colours
+    source.setSmooth(look.smooth)
   }
 
+  /** Drawn at once with all tiles that have its channels; the others stay as they are until the source has replaced them. */
   setLook(look: Look): void {
+    const { channels } = this.#source
+    if (hasChannels(channels, this.#look)) this.#earlierLooks.set(channels, this.#look)
     this.#look = look
+    this.#source.setSmooth(look.smooth)
     this.changed()
   }
 
-  get #contrast(): Contrast {
-    return (this.#look.channels[0] as Look['channels'][0]).contrast
+  setColours(colours: PictureColours): void {
+    this.#colours = colours
+    this.changed()
+  }
+
+  #lookOf(tile: object): TileLook | undefined {
+    const channels = this.#source.channelsOf(tile)
+    const look = hasChannels(channels, this.#look) ? this.#look : this.#earlierLooks.get(channels)
+    return look && { look, channels }
   }
 
   override createRenderer(): Renderer {
-    return new WebGLTileLayerRenderer(this as unknown as WebGLTileLayer, {
+    const options = {
       vertexShader: TILE_VERTEX_SHADER,
       fragmentShader: tileFragmentShader(this.#kind),
       uniforms: {
-        u_black: () => this.#contrast.black,
-        u_white: () => this.#contrast.white,
-        u_gamma: () => this.#contrast.gamma,
-        u_colourMap: () => COLOUR_MAP_NAMES.indexOf(this.#contrast.colours as ColourMapName),
-        u_inverted: () => Number(this.#contrast.inverted),
-        u_hatchPx: (frame: FrameState) => HATCH_PX * frame.pixelRatio,
+        u_markPx: ({ pixelRatio }: FrameState) => MARK_PX * pixelRatio,
+        u_hatchPx: ({ pixelRatio }: FrameState) => HATCH_PX * pixelRatio,
         u_hatchColour: () => this.#colours.edge,
         u_voidColour: () => this.#colours.void,
       },
       paletteTextures: [new PaletteTexture('u_colours', allColours())],
-      cacheSize: TEXTURE_CACHE_TILES,
       postProcesses: [
         {
           vertexShader: BORDER_VERTEX_SHADER,
@@ -88,6 +103,11 @@ export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
           },
         },
       ],
-    })
+    }
+    return new PictureRenderer(this as unknown as WebGLTileLayer, options, this.#source, tile => this.#lookOf(tile))
   }
+}
+
+function hasChannels(channels: readonly number[], look: Look): boolean {
+  return look.channels.every(({ channel }) => channels.includes(channel))
 }

@@ -1,30 +1,19 @@
-import { easeOut } from 'ol/easing.js'
-import { extendCoordinate } from 'ol/extent.js'
-import DoubleClickZoom from 'ol/interaction/DoubleClickZoom.js'
-import DragPan from 'ol/interaction/DragPan.js'
-import DragZoom from 'ol/interaction/DragZoom.js'
-import PinchZoom from 'ol/interaction/PinchZoom.js'
 import OlMap from 'ol/Map.js'
-import View from 'ol/View.js'
+import OlView from 'ol/View.js'
 import type { Rect } from '../../src/plane.js'
 import type { PlaneSelection, PointUm } from '../server/pyramid-api.js'
 import type { TileStore } from '../tiles/tile-store.js'
+import { Camera, fittingUmPerPx, type Insets } from './camera.js'
+import { CanvasPictureLayer, CanvasPictureSource } from './canvas-picture.js'
+import { type GestureListener, Gestures, type HandleHit, type PictureTool } from './gestures.js'
 import { type Look, planesOf, type Slice } from './look.js'
 import { type PictureColours, PictureLayer } from './picture-layer.js'
 import { PyramidSource, STAGE_PROJECTION } from './pyramid-source.js'
-import { coveredRect, extentOfRect, pixelFromMap } from './stage-geometry.js'
+import { coveredRect, pixelOfStage, stageRect } from './stage-geometry.js'
 import { texelKind } from './tile-texels.js'
-import { ViewFrame } from './view-frame.js'
+import type { View, ViewFrame } from './view-frame.js'
 
-/** Free space in px to leave around what is fitted, for what floats over the picture. */
-export interface Insets {
-  readonly top: number
-  readonly right: number
-  readonly bottom: number
-  readonly left: number
-}
-
-export interface PictureListener {
+export interface PictureListener extends GestureListener {
   /** The view changed, or a frame was drawn. */
   drawn(): void
   /** The view begins to move. */
@@ -33,116 +22,153 @@ export interface PictureListener {
   settled(): void
   /** Tiles of the present burst that are there, and that were asked for. */
   loading(loaded: number, wanted: number): void
-  /** Level-0 pixel under the pointer; `undefined` once it left. */
-  pointed(pixel: PointUm | undefined): void
 }
 
-const FLIGHT_MS = 250
 const FADE_MS = 80
 const MAX_PX_PER_SAMPLE = 32
-const WHEEL_FACTOR_PER_UNIT = 1.0015
-const LINE_UNITS = 16
+/** The camera limits the view; OpenLayers draws whatever it is told. */
+const NO_RESOLUTION_LIMITS = { minResolution: 1e-12, maxResolution: 1e12 }
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
 /** The map: one pyramid's samples in stage coordinates, and the view on them. */
 export class Picture {
   readonly #map: OlMap
+  readonly #target: HTMLElement
+  readonly #camera = new Camera(() => this.#follow())
+  readonly #gestures: Gestures
   readonly #listener: PictureListener
   readonly #insets: () => Insets
   #store: TileStore | undefined
   #look: Look = { channels: [], marksClipped: false, smooth: false }
   #slice: Slice = { zPlane: 0, timePoint: 0 }
-  #source: PyramidSource | undefined
-  #layer: PictureLayer | undefined
+  #source: PyramidSource | CanvasPictureSource | undefined
+  #layer: PictureLayer | CanvasPictureLayer | undefined
   /** What was shown before, kept until the new layer is complete. */
-  #outgoing: PictureLayer | undefined
+  #outgoing: PictureLayer | CanvasPictureLayer | undefined
   #wanted = 0
   #loaded = 0
   #hiddenPx = 0
-  /** µm per px at the end of the zoom under way. */
-  #flightTo = 1
+  /** Calls of `#prepare` under way: what is wanted is not drawn before they end. */
+  #preparing = 0
 
   constructor(target: HTMLElement, insets: () => Insets, listener: PictureListener) {
+    this.#target = target
     this.#listener = listener
     this.#insets = insets
     this.#map = new OlMap({
       target,
       controls: [],
-      interactions: [new DragPan(), new PinchZoom(), new DoubleClickZoom({ duration: flightMs() }), new DragZoom()],
-      moveTolerance: 3,
-      view: new View({ projection: STAGE_PROJECTION, center: [0, 0], resolution: 1 }),
+      interactions: [],
+      view: new OlView({ projection: STAGE_PROJECTION, center: [0, 0], resolution: 1, ...NO_RESOLUTION_LIMITS }),
     })
     this.#map.on('postrender', () => listener.drawn())
     this.#map.on('movestart', () => listener.moving())
     this.#map.on('rendercomplete', () => {
       this.#retireOutgoing()
-      listener.settled()
+      if (!this.#camera.isFlying && this.#preparing === 0) listener.settled()
     })
-    target.addEventListener('wheel', event => this.#onWheel(event), { passive: false })
-    target.addEventListener('pointermove', event => {
-      if (event.pointerType === 'mouse') listener.pointed(this.#pixelAt(this.#map.getEventPixel(event)))
-    })
-    target.addEventListener('pointerleave', () => listener.pointed(undefined))
+    this.#gestures = new Gestures(target, this.#camera, listener)
+    this.resize()
   }
 
-  /** Whether WebGL works here; without it nothing can be drawn. */
-  static isSupported(): boolean {
-    return document.createElement('canvas').getContext('webgl') !== null
-  }
+  /** Whether pictures are drawn with WebGL: contrast is then shown at once. */
+  static readonly hasWebGl = document.createElement('canvas').getContext('webgl') !== null
 
   /**
    * Draw another pyramid, or another version of the same.
    *
    * @param keepView leave centre and µm per px as they are; the old picture stays until the new one is complete.
+   * @returns once its tiles are asked for. @throws what `TileStore.prepare` throws: the planes that are known are drawn.
    */
-  show(store: TileStore, slice: Slice, look: Look, colours: PictureColours, keepView: boolean): void {
+  async show(store: TileStore, slice: Slice, look: Look, colours: PictureColours, keepView: boolean): Promise<void> {
     this.#retireOutgoing()
-    const source = new PyramidSource(store, planesOf(look, slice)[0] as PlaneSelection, calm.matches ? 0 : FADE_MS)
-    const layer = new PictureLayer(source, texelKind(store.pyramid.sampleType), look, colours)
-    source.on('tileloadstart', () => this.#count(1, 0))
-    source.on(['tileloadend', 'tileloaderror'], () => this.#count(0, 1))
-    const previous = this.#layer
     this.#store = store
     this.#look = look
     this.#slice = slice
+    this.#source = undefined
+    if (!keepView) this.#removeLayer()
+    this.#limitView(keepView)
+    try {
+      await this.#prepare(store)
+    } finally {
+      if (store === this.#store) this.#addLayer(store, colours)
+    }
+  }
+
+  #addLayer(store: TileStore, colours: PictureColours): void {
+    const previous = this.#layer
+    const draw = Picture.hasWebGl ? withWebGl : withCanvas
+    const { source, layer } = draw(store, planesOf(this.#look, this.#slice), this.#look, colours)
+    source.on('tileloadstart', () => this.#count(1, 0))
+    source.on(['tileloadend', 'tileloaderror'], () => this.#count(0, 1))
     this.#source = source
     this.#layer = layer
     this.#map.addLayer(layer)
-    if (previous && keepView) {
+    if (previous) {
       layer.setOpacity(0)
       this.#outgoing = previous
-    } else if (previous) {
-      this.#remove(previous)
     }
-    this.#constrainView(keepView)
   }
 
   /** Show nothing. */
   clear(): void {
     this.#retireOutgoing()
-    if (this.#layer) this.#remove(this.#layer)
-    this.#layer = undefined
+    this.#removeLayer()
     this.#source = undefined
     this.#store = undefined
   }
 
-  /** Other contrast and colours are drawn at once; other channels when their tiles are there. */
-  setLook(look: Look): void {
+  /**
+   * Other contrast and colours are drawn at once; other channels when their tiles are there.
+   *
+   * @returns once their tiles are asked for. @throws what `TileStore.prepare` throws: what is drawn stays.
+   */
+  async setLook(look: Look): Promise<void> {
     this.#look = look
     this.#layer?.setLook(look)
-    this.#select()
+    await this.#select()
   }
 
-  /** What is drawn stays until the tiles of the slice are there. */
-  setSlice(slice: Slice): void {
+  /** The page has other colours. */
+  setColours(colours: PictureColours): void {
+    this.#layer?.setColours(colours)
+  }
+
+  /** As `setLook`: what is drawn stays until the tiles of the slice are there. */
+  async setSlice(slice: Slice): Promise<void> {
     this.#slice = slice
-    this.#select()
+    await this.#select()
   }
 
-  #select(): void {
-    const [plane] = planesOf(this.#look, this.#slice)
-    if (plane) this.#source?.select(plane)
+  async #select(): Promise<void> {
+    const store = this.#store
+    if (!store) return
+    await this.#prepare(store)
+    if (store === this.#store) this.#source?.select(planesOf(this.#look, this.#slice))
+    this.#map.render()
+  }
+
+  /** Learn which tiles there are of what is to be shown, which may change meanwhile. */
+  async #prepare(store: TileStore): Promise<void> {
+    const wanted = (): PlaneSelection[] => planesOf(this.#look, this.#slice)
+    this.#preparing++
+    try {
+      for (let planes: PlaneSelection[] = []; store === this.#store && !isSame(planes, wanted()); ) {
+        planes = wanted()
+        await Promise.all(planes.map(plane => store.prepare(plane)))
+      }
+    } finally {
+      this.#preparing--
+    }
+  }
+
+  /** @returns once everything that is asked for now is drawn. */
+  drawn(): Promise<void> {
+    return new Promise(resolve => {
+      this.#map.once('rendercomplete', () => resolve())
+      this.#map.render()
+    })
   }
 
   /** Ask again for tiles that could not be read. */
@@ -157,11 +183,7 @@ export class Picture {
 
   /** Stage µm per screen px. */
   get umPerPx(): number {
-    return this.#map.getView().getResolution() ?? 1
-  }
-
-  get widthPx(): number {
-    return this.#map.getSize()?.[0] ?? 0
+    return this.#camera.view.umPerPx
   }
 
   /** The level that is drawn at this magnification. */
@@ -173,12 +195,16 @@ export class Picture {
 
   /** Where stage and screen meet now; undefined while nothing is shown. */
   get frame(): ViewFrame | undefined {
-    const size = this.#map.getSize()
-    const center = this.#map.getView().getCenter()
-    if (!this.#store || !size || !center) return undefined
-    const centerUm = { x: center[0] as number, y: -(center[1] as number) }
-    const view = { centerUm, umPerPx: this.umPerPx, rotation: 0, yUp: false }
-    return new ViewFrame(view, size[0] as number, (size[1] as number) - this.#hiddenPx)
+    return this.#store && this.#map.getSize() && this.#camera.frame
+  }
+
+  get view(): View {
+    return this.#camera.view
+  }
+
+  /** Look so at once, as far as the pyramid's limits allow. */
+  set view(view: View) {
+    this.#camera.view = view
   }
 
   /** The box around what is seen, in level-0 pixels. */
@@ -186,121 +212,125 @@ export class Picture {
     return this.#store && this.frame?.visibleRect(this.#store.pyramid)
   }
 
+  /** In level-0 pixels. */
   get center(): PointUm | undefined {
-    const center = this.#map.getView().getCenter()
-    return this.#store && center ? pixelFromMap(this.#store.pyramid, center) : undefined
+    return this.#store && pixelOfStage(this.#store.pyramid, this.view.centerUm)
   }
 
   /** Fly to a rectangle of level-0 pixels; `at once` for the first look. */
   fit(rect: Rect, atOnce = false): void {
     if (!this.#store) return
-    const { top, right, bottom, left } = this.#insets()
-    this.#map.getView().cancelAnimations()
-    this.#map.getView().fit(extentOfRect(this.#store.pyramid, rect), {
-      padding: [top, right, bottom, left],
-      duration: atOnce ? 0 : flightMs(),
-      easing: easeOut,
-    })
+    const view = this.#camera.fitting(stageRect(this.#store.pyramid, rect), this.#insets())
+    if (atOnce) this.#camera.view = view
+    else this.#camera.flyTo(view)
   }
 
   zoomBy(factor: number): void {
-    // A second step during a flight goes on from where the first one leads.
-    const from = this.#map.getView().getAnimating() ? this.#flightTo : this.umPerPx
-    this.#zoomTo(from / factor)
+    this.#camera.zoomBy(factor)
   }
 
   /** One screen pixel per sample. */
   zoomToSamples(): void {
-    if (this.#store) this.#zoomTo(this.#store.pyramid.pixelSizeUm.x)
+    if (this.#store) this.#camera.flyTo({ ...this.#camera.destination, umPerPx: this.#store.pyramid.pixelSizeUm.x })
   }
 
   panBy(xPx: number, yPx: number): void {
-    const view = this.#map.getView()
-    const center = view.getCenter()
-    if (!center) return
-    view.setCenter(
-      view.getConstrainedCenter([
-        (center[0] as number) + xPx * this.umPerPx,
-        (center[1] as number) - yPx * this.umPerPx,
-      ]) as number[],
-    )
+    const { frame } = this.#camera
+    const { left, top } = frame.middle
+    this.view = this.#camera.placing(frame.toStage({ left: left + xPx, top: top + yPx }), frame.middle)
   }
 
   /** Pan by shares of the view. */
   panByViews(x: number, y: number): void {
-    const [width = 0, height = 0] = this.#map.getSize() ?? []
+    const { width, height } = this.#camera.frame
     this.panBy(x * width, y * height)
   }
 
-  /** Put a position on the map into the centre. */
-  centerOn(position: readonly [number, number]): void {
-    const view = this.#map.getView()
-    view.cancelAnimations()
-    view.setCenter(view.getConstrainedCenter([...position]) as number[])
+  /** Put a stage position into the centre. */
+  centerOn(centerUm: PointUm): void {
+    this.view = { ...this.view, centerUm }
+  }
+
+  flyTo(centerUm: PointUm): void {
+    this.#camera.flyTo({ ...this.#camera.destination, centerUm })
+  }
+
+  /** Turn the picture around its centre, to so many degrees clockwise. */
+  turnTo(rotation: number): void {
+    this.#camera.flyTo({ ...this.#camera.destination, rotation })
+  }
+
+  turnBy(degrees: number): void {
+    this.turnTo(this.#camera.destination.rotation + degrees)
+  }
+
+  /** Let stage y run up or down the screen. */
+  mirror(yUp: boolean): void {
+    this.view = { ...this.#camera.destination, yUp }
+  }
+
+  /** What pointers do on the picture; without a tool a drag pans. */
+  setTool(tool: PictureTool | undefined): void {
+    this.#gestures.setTool(tool)
+  }
+
+  addHandles(hit: HandleHit): void {
+    this.#gestures.addHandles(hit)
+  }
+
+  /** Two fingers turn the picture, as well as they zoom it. */
+  turnByFingers(on: boolean): void {
+    this.#gestures.turnsByFingers = on
   }
 
   /** The lowest `px` of the picture are hidden: its centre is that of the rest, and nothing moves. */
   hideBottom(px: number): void {
+    const { left } = this.#camera.frame.middle
+    const [width = 1, height = 1] = this.#map.getSize() ?? []
     this.#hiddenPx = px
-    this.#map.getView().padding = [0, 0, px, 0]
+    this.#camera.resize(width, height - px, this.#camera.frame.toStage({ left, top: (height - px) / 2 }))
   }
 
   /** The element changed its size. */
   resize(): void {
     this.#map.updateSize()
+    const [width = 1, height = 1] = this.#map.getSize() ?? []
+    this.#camera.resize(width, height - this.#hiddenPx)
   }
 
-  #zoomTo(umPerPx: number): void {
+  /** Let OpenLayers draw what the camera sees; it cannot mirror, so its canvases are. */
+  #follow(): void {
+    const { rotation, yUp, umPerPx } = this.#camera.view
+    const [width = 1, height = 1] = this.#map.getSize() ?? []
+    const { x, y } = this.#camera.frame.toStage({ left: width / 2, top: height / 2 })
     const view = this.#map.getView()
-    this.#flightTo = view.getConstrainedResolution(umPerPx) ?? umPerPx
-    view.cancelAnimations()
-    view.animate({ resolution: this.#flightTo, duration: flightMs(), easing: easeOut })
+    view.setCenter([x, -y])
+    view.setResolution(umPerPx)
+    // The mirror image turns the other way.
+    view.setRotation(((yUp ? -rotation : rotation) * Math.PI) / 180)
+    this.#target.classList.toggle('y-up', yUp)
+    this.#map.render()
+    // The first frame of a flight may not differ from the last one before.
+    if (this.#camera.isFlying) this.#listener.moving()
   }
 
-  #onWheel(event: WheelEvent): void {
-    event.preventDefault()
-    const view = this.#map.getView()
-    const units = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * LINE_UNITS : event.deltaY
-    // A pinch on a trackpad arrives as a wheel with Ctrl and small steps.
-    const factor = WHEEL_FACTOR_PER_UNIT ** (event.ctrlKey ? units * 6 : units)
-    view.cancelAnimations()
-    view.adjustResolution(factor, this.#map.getCoordinateFromPixel(this.#map.getEventPixel(event)))
-  }
-
-  #pixelAt(screen: readonly number[]): PointUm | undefined {
-    const coordinate = this.#map.getCoordinateFromPixel(screen as number[])
-    return coordinate && this.#store ? pixelFromMap(this.#store.pyramid, coordinate) : undefined
-  }
-
-  /**
-   * A new view whose limits are those of the pyramid: the centre stays over its frames, or where frames may yet come.
-   */
-  #constrainView(keep: boolean): void {
+  /** The centre stays over the pyramid's frames, or where frames may yet come. */
+  #limitView(keep: boolean): void {
     if (!this.#store) return
     const { pyramid } = this.#store
-    const old = this.#map.getView()
     const whole = { x0: 0, y0: 0, x1: pyramid.width, y1: pyramid.height }
-    const extent = extentOfRect(pyramid, pyramid.complete ? coveredRect(pyramid) : whole)
-    const [width = 1, height = 1] = this.#map.getSize() ?? []
-    const widest = Math.max((extent[2] - extent[0]) / width, (extent[3] - extent[1]) / height)
-    const kept = keep ? old.getCenter() : undefined
-    // What is looked at stays in reach, and where it is.
-    if (kept) extendCoordinate(extent, kept)
-    this.#map.setView(
-      new View({
-        projection: STAGE_PROJECTION,
-        center: kept ?? [(extent[0] + extent[2]) / 2, (extent[1] + extent[3]) / 2],
-        resolution: (keep && old.getResolution()) || widest,
-        minResolution: pyramid.pixelSizeUm.x / MAX_PX_PER_SAMPLE,
-        maxResolution: Math.max(2 * widest, pyramid.pixelSizeUm.x),
-        extent,
-        constrainOnlyCenter: true,
-        padding: [0, 0, this.#hiddenPx, 0],
-        smoothExtentConstraint: false,
-        smoothResolutionConstraint: false,
-        enableRotation: false,
-      }),
-    )
+    const area = stageRect(pyramid, pyramid.complete ? coveredRect(pyramid) : whole)
+    const { width, height } = this.#camera.frame
+    const { centerUm } = this.view
+    const fitting = (rotation: number): number =>
+      fittingUmPerPx(area.x1 - area.x0, area.y1 - area.y0, rotation, width, height)
+    const limits = {
+      minUmPerPx: pyramid.pixelSizeUm.x / MAX_PX_PER_SAMPLE,
+      maxUmPerPx: Math.max(2 * fitting(0), 2 * fitting(90), pyramid.pixelSizeUm.x),
+      // What is looked at stays in reach, and where it is.
+      areaUm: keep ? including(area, centerUm) : area,
+    }
+    this.#camera.limit(limits, keep)
   }
 
   #count(wanted: number, loaded: number): void {
@@ -320,13 +350,32 @@ export class Picture {
     this.#layer?.setOpacity(1)
   }
 
-  #remove(layer: PictureLayer): void {
+  #removeLayer(): void {
+    if (this.#layer) this.#remove(this.#layer)
+    this.#layer = undefined
+  }
+
+  #remove(layer: PictureLayer | CanvasPictureLayer): void {
     this.#map.removeLayer(layer)
     // Frees the WebGL context; a browser allows only few.
     layer.dispose()
   }
 }
 
-function flightMs(): number {
-  return calm.matches ? 0 : FLIGHT_MS
+function withWebGl(store: TileStore, planes: readonly PlaneSelection[], look: Look, colours: PictureColours) {
+  const source = new PyramidSource(store, planes, calm.matches ? 0 : FADE_MS)
+  return { source, layer: new PictureLayer(source, texelKind(store.pyramid.sampleType), look, colours) }
+}
+
+function withCanvas(store: TileStore, planes: readonly PlaneSelection[], look: Look, colours: PictureColours) {
+  const source = new CanvasPictureSource(store, planes, look, colours)
+  return { source, layer: new CanvasPictureLayer({ source }) }
+}
+
+function isSame(a: readonly PlaneSelection[], b: readonly PlaneSelection[]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function including({ x0, y0, x1, y1 }: Rect, { x, y }: PointUm): Rect {
+  return { x0: Math.min(x0, x), y0: Math.min(y0, y), x1: Math.max(x1, x), y1: Math.max(y1, y) }
 }

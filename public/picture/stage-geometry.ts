@@ -39,6 +39,13 @@ export function extentOfRect(geometry: MosaicGeometry, rect: Rect): MapExtent {
   return [minX, minY, maxX, maxY]
 }
 
+/** A rectangle of level-0 pixels in stage µm. */
+export function stageRect(geometry: MosaicGeometry, { x0, y0, x1, y1 }: Rect): Rect {
+  const from = stageOfPixel(geometry, { x: x0, y: y0 })
+  const to = stageOfPixel(geometry, { x: x1, y: y1 })
+  return { x0: from.x, y0: from.y, x1: to.x, y1: to.y }
+}
+
 /** The area that frames lie in; the whole mosaic where that is unknown. */
 export function coveredRect({ covered, width, height }: Pick<PyramidInfo, 'covered' | 'width' | 'height'>): Rect {
   return covered ?? { x0: 0, y0: 0, x1: width, y1: height }

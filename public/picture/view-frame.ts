@@ -60,6 +60,24 @@ export class ViewFrame implements View {
     return { x: this.centerUm.x + right * this.umPerPx, y: this.centerUm.y + down * this.umPerPx }
   }
 
+  /** Of the picture's part that is seen. */
+  get middle(): ScreenPoint {
+    return { left: this.width / 2, top: this.height / 2 }
+  }
+
+  /**
+   * The view in which a stage position lies at a point of the screen.
+   *
+   * @param changes what else is other than now.
+   */
+  placing(stage: PointUm, { left, top }: ScreenPoint, changes: Partial<Omit<View, 'centerUm'>> = {}): View {
+    const { umPerPx, rotation, yUp } = this
+    const around = { umPerPx, rotation, yUp, ...changes, centerUm: stage }
+    // With the position in the middle, the centre to be is opposite of the point.
+    const opposite = { left: this.width - left, top: this.height - top }
+    return { ...around, centerUm: new ViewFrame(around, this.width, this.height).toStage(opposite) }
+  }
+
   /** Stage positions of the four corners, clockwise on the screen from the upper left one. */
   get corners(): readonly PointUm[] {
     const { width, height } = this

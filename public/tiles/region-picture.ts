@@ -1,6 +1,7 @@
-import { type Rect, rectAtLevel } from '../../src/plane.js'
-import { coloursOf } from '../../src/render/colour-maps.js'
-import { brightness, type Contrast, colourStep } from '../contrast/contrast.js'
+import { allocateSamples, type Rect, rectAtLevel, type SampleArray } from '../../src/plane.js'
+import { COLOUR_STEPS, coloursOf } from '../../src/render/colour-maps.js'
+import { computeSteps, hasFewValues, stepCells, stepTable } from '../../src/render/steps.js'
+import type { Contrast } from '../contrast/contrast.js'
 import type { Look, Slice } from '../picture/look.js'
 import { intersect } from '../picture/stage-geometry.js'
 import type { TileStore } from './tile-store.js'
@@ -13,8 +14,14 @@ export interface RegionPicture {
   /** What it shows, in pixels of `level`; `width` × `height` of them. */
   readonly rect: Rect
   readonly level: number
-  /** By channel: row-major samples; NaN where no frame lies. */
-  readonly values: ReadonlyMap<number, Float64Array>
+  readonly channels: ReadonlyMap<number, RegionSamples>
+}
+
+/** The samples of one channel in a region, row-major. */
+export interface RegionSamples {
+  readonly samples: SampleArray
+  /** 1 where a sample is covered. */
+  readonly covered: Uint8Array
 }
 
 /**
@@ -34,25 +41,27 @@ export async function readRegion(
   const longer = Math.max(region.x1 - region.x0, region.y1 - region.y0)
   const level = Math.min(levelCount - 1, Math.max(0, Math.floor(Math.log2(longer / targetPx))))
   const rect = rectAtLevel(region, level)
-  const read = async (channel: number): Promise<[number, Float64Array]> => [
+  const read = async (channel: number): Promise<[number, RegionSamples]> => [
     channel,
-    await readValues(store, slice, channel, level, rect),
+    await readChannel(store, slice, channel, level, rect),
   ]
-  const values = new Map(await Promise.all(channels.map(read)))
-  return { width: rect.x1 - rect.x0, height: rect.y1 - rect.y0, rect, level, values }
+  const size = { width: rect.x1 - rect.x0, height: rect.y1 - rect.y0 }
+  return { ...size, rect, level, channels: new Map(await Promise.all(channels.map(read))) }
 }
 
-async function readValues(
+async function readChannel(
   store: TileStore,
   slice: Slice,
   channel: number,
   level: number,
   rect: Rect,
-): Promise<Float64Array> {
-  const { tileSize } = store.pyramid
+): Promise<RegionSamples> {
+  const { tileSize, sampleType } = store.pyramid
   const plane = { ...slice, channel }
   const width = rect.x1 - rect.x0
-  const values = new Float64Array(width * (rect.y1 - rect.y0)).fill(Number.NaN)
+  const count = width * (rect.y1 - rect.y0)
+  const samples = allocateSamples(sampleType, count)
+  const covered = new Uint8Array(count)
   const reads: Promise<void>[] = []
   await store.prepare(plane)
   forEachTile(store, plane, level, rect, (column, row) => {
@@ -64,19 +73,20 @@ async function readValues(
         if (!tile) return
         const left = column * tileSize
         const top = row * tileSize
+        const startX = Math.max(rect.x0, left)
         const endX = Math.min(rect.x1, left + tileSize)
         for (let y = Math.max(rect.y0, top); y < Math.min(rect.y1, top + tileSize); y++) {
-          for (let x = Math.max(rect.x0, left); x < endX; x++) {
-            const index = (y - top) * tileSize + (x - left)
-            if (tile.mask && !tile.mask[index]) continue
-            values[(y - rect.y0) * width + (x - rect.x0)] = tile.samples[index] as number
-          }
+          const from = (y - top) * tileSize - left
+          const to = (y - rect.y0) * width - rect.x0
+          samples.set(tile.samples.subarray(from + startX, from + endX), to + startX)
+          if (tile.mask) covered.set(tile.mask.subarray(from + startX, from + endX), to + startX)
+          else covered.fill(1, to + startX, to + endX)
         }
       }),
     )
   })
   await Promise.all(reads)
-  return values
+  return { samples, covered }
 }
 
 /**
@@ -91,20 +101,22 @@ export function paintRegion(
   wells: readonly Rect[],
 ): void {
   const { width, height } = picture
-  const image = new ImageData(width, height)
+  const sums = new Uint32Array(width * height)
+  const isCovered = new Uint8Array(width * height)
   for (const { channel, contrast, ofWells } of look.channels) {
-    const values = picture.values.get(channel)
-    if (!values) continue
+    const read = picture.channels.get(channel)
+    if (!read) continue
     const areas = [...(ofWells ?? [])].flatMap(([index, levels]) => {
       const well = wells[index]
       const area = well && intersect(rectAtLevel(well, picture.level), picture.rect)
       return area ? [{ area, contrast: { ...contrast, ...levels } }] : []
     })
-    addChannel(image, picture, values, contrast, areas)
+    const steps = stepsOf(picture, read, contrast, areas)
+    addColours(sums, isCovered, read, steps, contrast)
   }
   canvas.width = width
   canvas.height = height
-  canvas.getContext('2d')?.putImageData(image, 0, 0)
+  canvas.getContext('2d')?.putImageData(imageOf(picture, sums, isCovered), 0, 0)
 }
 
 interface ContrastOfArea {
@@ -113,33 +125,78 @@ interface ContrastOfArea {
   readonly contrast: Contrast
 }
 
-/** Add the colours of one channel, each of red, green and blue up to 255. */
-function addChannel(
-  { data, width, height }: ImageData,
-  { rect }: RegionPicture,
-  values: Float64Array,
+/** The step, 0 … 255, of each sample; anything where it is not covered. */
+function stepsOf(
+  { width, rect }: RegionPicture,
+  { samples }: RegionSamples,
   contrast: Contrast,
   areas: readonly ContrastOfArea[],
-): void {
-  const colours = coloursOf(contrast.colours)
-  const steps = new Uint8Array(values.length)
-  const fillSteps = ({ x0, y0, x1, y1 }: Rect, own: Contrast): void => {
-    for (let y = y0 - rect.y0; y < y1 - rect.y0; y++) {
-      for (let i = y * width + x0 - rect.x0; i < y * width + x1 - rect.x0; i++) {
-        const value = values[i] as number
-        if (!Number.isNaN(value)) steps[i] = colourStep(brightness(value, own), own.inverted)
-      }
+): Uint8Array {
+  const steps = new Uint8Array(samples.length)
+  fillSteps(samples, contrast, steps)
+  for (const { area, contrast: own } of areas) {
+    for (let y = area.y0; y < area.y1; y++) {
+      const start = (y - rect.y0) * width + area.x0 - rect.x0
+      const end = start + area.x1 - area.x0
+      fillSteps(samples.subarray(start, end), own, steps.subarray(start, end))
     }
   }
-  fillSteps(rect, contrast)
-  for (const { area, contrast: own } of areas) fillSteps(area, own)
-  for (let i = 0; i < width * height; i++) {
-    if (Number.isNaN(values[i])) continue
-    const step = 4 * (steps[i] as number)
-    // Bytes of image data stop at 255 by themselves.
-    data[4 * i] = (data[4 * i] as number) + (colours[step] as number)
-    data[4 * i + 1] = (data[4 * i + 1] as number) + (colours[step + 1] as number)
-    data[4 * i + 2] = (data[4 * i + 2] as number) + (colours[step + 2] as number)
-    data[4 * i + 3] = 255
+  return steps
+}
+
+/** A contrast is the same object from picture to picture until it changes. */
+const tables = new WeakMap<Contrast, Uint8Array>()
+const cellTables = new WeakMap<Contrast, Int16Array>()
+
+function fillSteps(samples: SampleArray, contrast: Contrast, steps: Uint8Array): void {
+  if (hasFewValues(samples)) {
+    const table = remember(tables, contrast, () => stepTable(contrast, samples))
+    for (let i = 0; i < samples.length; i++) steps[i] = table[(samples[i] as number) & (table.length - 1)] as number
+  } else {
+    const cells = remember(cellTables, contrast, () => stepCells(contrast))
+    computeSteps(samples, contrast, cells, steps)
   }
+}
+
+function remember<Table>(tables: WeakMap<Contrast, Table>, contrast: Contrast, make: () => Table): Table {
+  const known = tables.get(contrast) ?? make()
+  tables.set(contrast, known)
+  return known
+}
+
+/** Red, green and blue are added in one number, ten bits for each: room for the sum of four. */
+const PART_BITS = 10
+const PART_MASK = 2 ** PART_BITS - 1
+
+function addColours(
+  sums: Uint32Array,
+  isCovered: Uint8Array,
+  { samples, covered }: RegionSamples,
+  steps: Uint8Array,
+  { colours }: Contrast,
+): void {
+  const table = coloursOf(colours)
+  const part = (step: number, i: number): number => (table[4 * step + i] as number) << (PART_BITS * i)
+  const packed = Uint32Array.from({ length: COLOUR_STEPS }, (_, i) => part(i, 0) | part(i, 1) | part(i, 2))
+  for (let i = 0; i < sums.length; i++) {
+    if (covered[i] === 0 || Number.isNaN(samples[i])) continue
+    sums[i] = (sums[i] as number) + (packed[steps[i] as number] as number)
+    isCovered[i] = 1
+  }
+}
+
+/** The sums as colours, each of red, green and blue up to 255. */
+function imageOf({ width, height }: RegionPicture, sums: Uint32Array, isCovered: Uint8Array): ImageData {
+  const image = new ImageData(width, height)
+  const { data } = image
+  for (let i = 0, at = 0; i < sums.length; i++, at += 4) {
+    if (isCovered[i] === 0) continue
+    const sum = sums[i] as number
+    // Bytes of image data stop at 255 by themselves.
+    data[at] = sum & PART_MASK
+    data[at + 1] = (sum >> PART_BITS) & PART_MASK
+    data[at + 2] = sum >> (2 * PART_BITS)
+    data[at + 3] = 255
+  }
+  return image
 }

@@ -83,20 +83,21 @@ export class TileStore {
   /**
    * Learn what has become of a growing pyramid: its plan has changed, or changes were missed.
    *
-   * @param pyramid the same version, as it is now. @param plane the one that is looked at.
+   * @param pyramid the same version, as it is now. @param planes those that are looked at.
    */
-  async replan(pyramid: PyramidInfo, plane: PlaneSelection): Promise<void> {
+  async replan(pyramid: PyramidInfo, planes: readonly PlaneSelection[]): Promise<void> {
     const hadGap = this.hasGap
     this.hasGap = false
     try {
-      await this.#readCoverage(plane)
+      await Promise.all(planes.map(plane => this.#readCoverage(plane)))
     } catch (error) {
       this.hasGap = hadGap
       throw error
     }
     this.#pyramid = pyramid
     // Those of other planes are read when they are looked at again.
-    for (const key of this.#coverages.keys()) if (key !== planeKey(plane)) this.#coverages.delete(key)
+    const looked = new Set(planes.map(planeKey))
+    for (const key of this.#coverages.keys()) if (!looked.has(key)) this.#coverages.delete(key)
   }
 
   /** Shards of a growing pyramid have changed. */
