@@ -1,72 +1,106 @@
-import { COLOUR_MAP_NAMES, type ColourMapName } from '../../src/render/colour-maps.js'
+import type { Colours } from '../../src/render/colour-maps.js'
+import { Choice } from '../parts/choice.js'
 import { element } from '../parts/element.js'
-import { formatNumber, formatSample, formatShare, parseNumber } from '../parts/number-format.js'
-import { paintColours } from './colour-strip.js'
-import type { Contrast } from './contrast.js'
+import { formatNumber, formatShare, parseNumber } from '../parts/number-format.js'
+import type { Levels } from '../picture/look.js'
+import { type ChannelTab, ChannelTabs } from './channel-tabs.js'
+import { ColoursMenu } from './colours-menu.js'
+import { type Contrast, formatLevel } from './contrast.js'
+import type { ContrastState } from './contrast-state.js'
 import { HistogramPlot, type PlotData } from './histogram-plot.js'
 import { shareBelow } from './sample-histogram.js'
 
 export interface ContrastPanelData extends PlotData {
-  readonly channelNames: readonly string[]
-  readonly channel: number
-  readonly hasWells: boolean
+  readonly channels: readonly ChannelTab[]
+  readonly selected: number
+  /** Whether all channels have one contrast. */
+  readonly isShared: boolean
+  /** `undefined` where there are not several wells. */
+  readonly wells: ContrastState['wells'] | undefined
+  /** The well whose own levels are shown. */
+  readonly wellName: string | undefined
+  readonly canEditLevels: boolean
+  readonly smooth: boolean
 }
 
+/**
+ * The panel is drawn once a frame: only what was changed is told, since the rest may have moved on. `forAll` channels is
+ * what Alt asks for.
+ */
 export interface ContrastPanelListener {
-  /** The panel is drawn once a frame: only what was changed is told, since the rest may have moved on. */
-  changed(part: Partial<Contrast>): void
+  levelsChanged(part: Partial<Levels>, forAll: boolean): void
+  styleChanged(part: Partial<Pick<Contrast, 'stretch' | 'inverted'>>, forAll: boolean): void
+  coloursChosen(colours: Colours): void
   channelChosen(channel: number): void
-  auto(): void
-  autoToView(): void
+  auto(forAll: boolean): void
+  autoToView(forAll: boolean): void
+  invert(forAll: boolean): void
+  shared(isShared: boolean): void
+  wellsChosen(wells: ContrastState['wells']): void
+  marks(): void
+  smooth(smooth: boolean): void
 }
 
-/** Histogram, levels, gamma and colours of the channel that is shown. */
+type LevelName = keyof Levels
+
+/** Histogram, levels, gamma and colours of one channel at a time. */
 export class ContrastPanel {
   readonly #root: HTMLElement
-  readonly #plot: HistogramPlot
-  readonly #tabs: HTMLElement
-  readonly #fields: Readonly<Record<'black' | 'gamma' | 'white', HTMLInputElement>>
-  readonly #maps: HTMLSelectElement
-  readonly #swatch: HTMLCanvasElement
-  readonly #invert: HTMLButtonElement
-  readonly #below: HTMLElement
-  readonly #above: HTMLElement
   readonly #listener: ContrastPanelListener
+  readonly #plot: HistogramPlot
+  readonly #tabs: ChannelTabs
+  readonly #fields: Readonly<Record<LevelName, HTMLInputElement>>
+  readonly #colours: ColoursMenu
+  readonly #channels: Choice<'own' | 'one'>
+  readonly #wells: Choice<ContrastState['wells']>
   #data: ContrastPanelData | undefined
+  /** Whether Alt was held when something was last done here. */
+  #forAll = false
 
   constructor(root: HTMLElement, listener: ContrastPanelListener) {
     this.#root = root
     this.#listener = listener
+    for (const type of ['pointerdown', 'pointermove', 'keydown', 'click'] as const) {
+      root.addEventListener(
+        type,
+        event => {
+          this.#forAll = event.altKey
+        },
+        { capture: true },
+      )
+    }
     this.#plot = new HistogramPlot(root, {
-      windowChanged: window => this.#listener.changed(window),
-      gammaChanged: gamma => this.#listener.changed({ gamma }),
+      levelsChanged: part => listener.levelsChanged(part, this.#forAll),
     })
-    this.#tabs = element(root, '.channels', HTMLElement)
+    this.#tabs = new ChannelTabs(element(root, '.channels', HTMLElement), channel => listener.channelChosen(channel))
     this.#fields = {
       black: element(root, 'input[name=black]', HTMLInputElement),
       gamma: element(root, 'input[name=gamma]', HTMLInputElement),
       white: element(root, 'input[name=white]', HTMLInputElement),
     }
-    this.#maps = element(root, 'select', HTMLSelectElement)
-    this.#swatch = element(root, '.swatch', HTMLCanvasElement)
-    this.#invert = element(root, '.invert', HTMLButtonElement)
-    this.#below = element(root, '.below', HTMLElement)
-    this.#above = element(root, '.above', HTMLElement)
-    for (const name of COLOUR_MAP_NAMES) this.#maps.add(new Option(name[0]?.toUpperCase() + name.slice(1), name))
+    this.#colours = new ColoursMenu(root, {
+      coloursChosen: colours => listener.coloursChosen(colours),
+      stretchChosen: stretch => listener.styleChanged({ stretch }, this.#forAll),
+      smoothChosen: smooth => listener.smooth(smooth),
+    })
+    this.#channels = new Choice(element(root, '.of-channels', HTMLElement), value => listener.shared(value === 'one'))
+    this.#wells = new Choice(element(root, '.of-wells', HTMLElement), value => listener.wellsChosen(value))
     this.#listen()
   }
 
   show(data: ContrastPanelData): void {
     this.#data = data
     this.#plot.show(data)
+    this.#tabs.show(data.channels)
     this.#showFields()
-    this.#maps.value = data.contrast.colours
-    this.#invert.setAttribute('aria-pressed', String(data.contrast.inverted))
+    this.#colours.show(data.contrast, data.smooth)
+    this.#button('.invert').ariaPressed = String(data.contrast.inverted)
+    this.#button('.marks').ariaPressed = String(data.marksClipped)
     this.#showClipping(data)
-    this.#showTabs(data)
-    paintColours(this.#swatch, data.contrast)
+    this.#showWells(data)
+    element(this.#root, '.of-channels', HTMLElement).hidden = data.channels.length < 2
+    this.#channels.show(data.isShared ? 'one' : 'own')
     this.#root.dataset.type = data.integer ? 'integer' : 'float'
-    element(this.#root, '.all-label', HTMLElement).textContent = data.hasWells ? 'all wells' : 'all'
   }
 
   /** Fit the axis to a window that was chosen elsewhere. */
@@ -74,11 +108,15 @@ export class ContrastPanel {
     this.#plot.resetAxis()
   }
 
+  #button(selector: string): HTMLButtonElement {
+    return element(this.#root, selector, HTMLButtonElement)
+  }
+
   #listen(): void {
     for (const [name, field] of Object.entries(this.#fields)) {
       field.addEventListener('change', () => {
         const value = parseNumber(field.value)
-        if (value !== undefined) this.#commit(name as 'black' | 'gamma' | 'white', value)
+        if (value !== undefined) this.#commit(name as LevelName, value)
         this.#showFields()
       })
       field.addEventListener('keydown', event => {
@@ -89,20 +127,24 @@ export class ContrastPanel {
       })
       field.addEventListener('focus', () => field.select())
     }
-    this.#maps.addEventListener('change', () => this.#listener.changed({ colours: this.#maps.value as ColourMapName }))
-    this.#invert.addEventListener('click', () => this.#listener.changed({ inverted: !this.#data?.contrast.inverted }))
-    element(this.#root, '.auto', HTMLButtonElement).addEventListener('click', () => this.#listener.auto())
-    element(this.#root, '.auto-view', HTMLButtonElement).addEventListener('click', () => this.#listener.autoToView())
+    this.#button('.auto').addEventListener('click', () => this.#listener.auto(this.#forAll))
+    this.#button('.auto-view').addEventListener('click', () => this.#listener.autoToView(this.#forAll))
+    this.#button('.invert').addEventListener('click', () => this.#listener.invert(this.#forAll))
+    this.#button('.marks').addEventListener('click', () => this.#listener.marks())
   }
 
-  #commit(name: 'black' | 'gamma' | 'white', value: number): void {
+  #commit(name: LevelName, value: number): void {
     const contrast = this.#data?.contrast
     if (!contrast) return
     // The level that was typed wins: the other one gives way.
-    if (name === 'black') this.#listener.changed({ black: value, white: Math.max(contrast.white, value) })
-    else if (name === 'white')
-      this.#listener.changed({ white: value, black: Math.min(contrast.black, value - (this.#data?.integer ? 1 : 0)) })
-    else this.#listener.changed({ gamma: value })
+    if (name === 'black') {
+      this.#listener.levelsChanged({ black: value, white: Math.max(contrast.white, value) }, this.#forAll)
+    } else if (name === 'white') {
+      const black = Math.min(contrast.black, value - (this.#data?.integer ? 1 : 0))
+      this.#listener.levelsChanged({ white: value, black }, this.#forAll)
+    } else {
+      this.#listener.levelsChanged({ gamma: value }, this.#forAll)
+    }
     if (name !== 'gamma') this.#plot.resetAxis()
   }
 
@@ -110,50 +152,35 @@ export class ContrastPanel {
     if (!this.#data) return
     const { contrast, integer } = this.#data
     const texts = {
-      black: formatSample(contrast.black, integer),
+      black: formatLevel(contrast.black, contrast, integer),
       gamma: formatNumber(contrast.gamma, 2),
-      white: formatSample(contrast.white, integer),
+      white: formatLevel(contrast.white, contrast, integer),
     }
     for (const [name, field] of Object.entries(this.#fields)) {
-      if (document.activeElement !== field) field.value = texts[name as keyof typeof texts]
+      if (document.activeElement !== field) field.value = texts[name as LevelName]
     }
   }
 
-  #showClipping({ inView, contrast, integer }: ContrastPanelData): void {
+  #showClipping({ inView, contrast, integer, channels, selected }: ContrastPanelData): void {
+    const below = element(this.#root, '.below', HTMLElement)
+    const above = element(this.#root, '.above', HTMLElement)
     if (!inView) {
-      this.#below.textContent = 'Nothing in view'
-      this.#above.textContent = ''
+      below.textContent = channels[selected]?.visible ? 'Nothing in view' : 'This channel is hidden'
+      above.textContent = ''
       return
     }
-    const above = 1 - shareBelow(inView, contrast.white + (integer ? 1 : 0))
-    this.#below.textContent = `${formatShare(shareBelow(inView, contrast.black))} below black`
-    this.#above.textContent = `${formatShare(above)} above white`
+    const aboveWhite = 1 - shareBelow(inView, contrast.white + (integer ? 1 : 0))
+    below.textContent = `${formatShare(shareBelow(inView, contrast.black))} below black`
+    above.textContent = `${formatShare(aboveWhite)} above white`
   }
 
-  #showTabs({ channelNames, channel }: ContrastPanelData): void {
-    this.#tabs.hidden = channelNames.length < 2
-    const buttons = [...this.#tabs.children]
-    if (buttons.length !== channelNames.length || buttons.some((button, i) => button.textContent !== channelNames[i])) {
-      this.#tabs.replaceChildren(...channelNames.map((name, index) => this.#channelTab(name, index)))
-    }
-    for (const [index, button] of [...this.#tabs.children].entries()) {
-      button.setAttribute('aria-selected', String(index === channel))
-      ;(button as HTMLElement).tabIndex = index === channel ? 0 : -1
-    }
-  }
-
-  #channelTab(name: string, index: number): HTMLElement {
-    const button = document.createElement('button')
-    button.setAttribute('role', 'tab')
-    button.textContent = name
-    button.addEventListener('click', () => this.#listener.channelChosen(index))
-    button.addEventListener('keydown', event => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
-      const next = step && this.#tabs.children[index + step]
-      if (!(next instanceof HTMLElement)) return
-      next.focus()
-      next.click()
-    })
-    return button
+  #showWells({ wells, wellName, canEditLevels }: ContrastPanelData): void {
+    element(this.#root, '.of-wells', HTMLElement).hidden = wells === undefined
+    if (wells) this.#wells.show(wells)
+    const filling = wellName ?? (wells ? 'all wells' : 'all')
+    element(this.#root, '.all-label', HTMLElement).textContent = filling
+    element(this.#root, '.choose-well', HTMLElement).hidden = canEditLevels
+    for (const selector of ['.plot', '.fields']) element(this.#root, selector, HTMLElement).inert = !canEditLevels
+    this.#button('.auto-view').disabled = !canEditLevels
   }
 }

@@ -1,21 +1,23 @@
-import { coloursOf } from '../../src/render/colour-maps.js'
+import { bytesOfColour, coloursOf } from '../../src/render/colour-maps.js'
+import { STRETCHED } from '../../src/render/style.js'
 import { element } from '../parts/element.js'
-import { formatNumber, formatSample } from '../parts/number-format.js'
-import type { Window } from '../server/pyramid-api.js'
-import { brightness, type Contrast, colourStep, MAX_GAMMA, MIN_GAMMA } from './contrast.js'
+import { formatNumber } from '../parts/number-format.js'
+import type { Levels } from '../picture/look.js'
+import { brightness, CLIPPED, type Contrast, colourStep, formatLevel, MAX_GAMMA, MIN_GAMMA } from './contrast.js'
 import { resample, type SampleHistogram } from './sample-histogram.js'
 
 export interface PlotData {
   readonly contrast: Contrast
   readonly integer: boolean
-  /** Of the whole channel; undefined until it has arrived. */
+  /** Of the whole channel, or of a well; undefined until it has arrived. */
   readonly all: SampleHistogram | undefined
   readonly inView: SampleHistogram | undefined
+  /** Whether samples beyond black and white have colours of their own. */
+  readonly marksClipped: boolean
 }
 
 export interface PlotListener {
-  windowChanged(window: Partial<Window>): void
-  gammaChanged(gamma: number): void
+  levelsChanged(part: Partial<Levels>): void
 }
 
 /** The drawing's own units; the width of the page stretches it. */
@@ -74,9 +76,12 @@ export class HistogramPlot {
   }
 
   #limits(data: PlotData): { min: number; max: number } {
-    const { contrast, all } = data
-    const end = all ? all.start + all.counts.length * all.binWidth : contrast.white
-    return { min: Math.min(all?.start ?? contrast.black, contrast.black), max: Math.max(end, contrast.white) }
+    const { contrast, all, inView } = data
+    const known = all ?? inView
+    return {
+      min: Math.min(known?.start ?? contrast.black, contrast.black),
+      max: Math.max(known?.max ?? contrast.white, contrast.white),
+    }
   }
 
   #automaticAxis(data: PlotData): { from: number; to: number } {
@@ -85,7 +90,7 @@ export class HistogramPlot {
     const room = MARGIN * (contrast.white - contrast.black)
     // A narrow window far from the darkest sample gets the axis to itself.
     const from = contrast.black - min > 2 * (contrast.white - contrast.black) ? contrast.black - room : min
-    return { from, to: Math.min(Math.max(max, contrast.white), contrast.white + room) }
+    return { from, to: Math.min(max, contrast.white + room) }
   }
 
   #draw(): void {
@@ -104,17 +109,17 @@ export class HistogramPlot {
     place(this.#black, share(contrast.black))
     place(this.#white, share(contrast.white))
     place(this.#gamma, share(middle))
-    this.#gamma.style.top = `${(100 * curveY(0.5 ** contrast.gamma)) / HEIGHT}%`
+    this.#gamma.style.top = `${(100 * curveY(brightness(middle, contrast))) / HEIGHT}%`
     const { min, max } = this.#limits(data)
     const unit = integer ? ' counts' : ''
-    describe(this.#black, contrast.black, min, contrast.white, formatSample(contrast.black, integer) + unit)
-    describe(this.#white, contrast.white, contrast.black, max, formatSample(contrast.white, integer) + unit)
+    const level = (value: number): string => formatLevel(value, contrast, integer)
+    describe(this.#black, contrast.black, min, contrast.white, level(contrast.black) + unit)
+    describe(this.#white, contrast.white, contrast.black, max, level(contrast.white) + unit)
     describe(this.#gamma, contrast.gamma, MIN_GAMMA, MAX_GAMMA, formatNumber(contrast.gamma, 2))
-    this.#axisStart.textContent = formatSample(integer ? Math.round(from) : from, integer)
-    const end = formatSample(integer ? Math.round(to) : to, integer)
-    const whole = formatSample(max, integer)
-    this.#axisEnd.textContent = `${end === whole ? end : `${end} of ${whole}`}${unit}, log`
-    paintLegend(this.#legend, contrast, from, to)
+    const onAxis = (value: number): string => formatLevel(value, { black: from, white: to }, integer)
+    this.#axisStart.textContent = onAxis(from)
+    this.#axisEnd.textContent = `${onAxis(to)}${to < max ? ` of ${onAxis(max)}` : ''}${unit}, log`
+    paintLegend(this.#legend, data, from, to)
   }
 
   #listen(): void {
@@ -128,14 +133,14 @@ export class HistogramPlot {
     }
     grab(this.#black, value => this.#moveBlack(value))
     grab(this.#white, value => this.#moveWhite(value))
-    grab(this.#gamma, (_, height) => this.#listener.gammaChanged(Math.log(clamp(height, 0.02, 0.98)) / Math.log(0.5)))
+    grab(this.#gamma, (_, height) => this.#moveGamma(clamp(height, 0.02, 0.98)))
     this.#plot.addEventListener('pointerdown', event => {
       this.#follow(this.#plot, event, start => {
         const window = this.#data?.contrast
         return value => {
           if (!window) return
           const shift = value - start
-          this.#listener.windowChanged({ black: window.black + shift, white: window.white + shift })
+          this.#change({ black: window.black + shift, white: window.white + shift })
         }
       })
     })
@@ -146,14 +151,17 @@ export class HistogramPlot {
     })
     this.#gamma.addEventListener('dblclick', event => {
       event.stopPropagation()
-      this.#listener.gammaChanged(1)
+      this.#change({ gamma: 1 })
     })
     onSteps(this.#black, steps => this.#data && this.#moveBlack(this.#data.contrast.black + steps * this.#step()))
     onSteps(this.#white, steps => this.#data && this.#moveWhite(this.#data.contrast.white + steps * this.#step()))
-    onSteps(
-      this.#gamma,
-      steps => this.#data && this.#listener.gammaChanged(this.#data.contrast.gamma + steps * GAMMA_STEP),
-    )
+    onSteps(this.#gamma, steps => this.#data && this.#change({ gamma: this.#data.contrast.gamma + steps * GAMMA_STEP }))
+  }
+
+  /** Steps of a key may come faster than frames: each goes on from the one before. */
+  #change(part: Partial<Levels>): void {
+    if (this.#data) this.#data = { ...this.#data, contrast: { ...this.#data.contrast, ...part } }
+    this.#listener.levelsChanged(part)
   }
 
   /** One count, or a 500th of the axis for floating point. */
@@ -163,12 +171,18 @@ export class HistogramPlot {
 
   #moveBlack(value: number): void {
     const white = this.#data?.contrast.white
-    if (white !== undefined) this.#listener.windowChanged({ black: Math.min(value, white - this.#step()) })
+    if (white !== undefined) this.#change({ black: Math.min(value, white - this.#step()) })
   }
 
   #moveWhite(value: number): void {
     const black = this.#data?.contrast.black
-    if (black !== undefined) this.#listener.windowChanged({ white: Math.max(value, black + this.#step()) })
+    if (black !== undefined) this.#change({ white: Math.max(value, black + this.#step()) })
+  }
+
+  /** The curve is to pass its middle at a height 0 … 1. */
+  #moveGamma(height: number): void {
+    const stretch = this.#data?.contrast.stretch
+    if (stretch) this.#change({ gamma: Math.log(height) / Math.log(STRETCHED[stretch](0.5)) })
   }
 
   /** Report where a captured pointer is: value on the axis, and height 0 … 1 in the plot. */
@@ -256,20 +270,23 @@ function linePath(histogram: SampleHistogram, from: number, to: number): string 
 
 function curvePath(contrast: Contrast, share: (value: number) => number): string {
   const points = Array.from({ length: CURVE_POINTS + 1 }, (_, point) => {
-    const t = point / CURVE_POINTS
-    const x = WIDTH * share(contrast.black + (contrast.white - contrast.black) * t)
-    return `L${x.toFixed(2)} ${curveY(t ** contrast.gamma).toFixed(2)}`
+    // Closer together near black, where a logarithm rises almost at once.
+    const value = contrast.black + (contrast.white - contrast.black) * (point / CURVE_POINTS) ** 3
+    return `L${(WIDTH * share(value)).toFixed(2)} ${curveY(brightness(value, contrast)).toFixed(2)}`
   })
   return `M0 ${curveY(0)}${points.join('')}L${WIDTH} ${curveY(1)}`
 }
 
-function paintLegend(canvas: HTMLCanvasElement, contrast: Contrast, from: number, to: number): void {
+function paintLegend(canvas: HTMLCanvasElement, { contrast, marksClipped }: PlotData, from: number, to: number): void {
   const table = coloursOf(contrast.colours)
   const image = new ImageData(canvas.width, 1)
+  image.data.fill(255)
   for (let x = 0; x < canvas.width; x++) {
     const value = from + ((x + 0.5) / canvas.width) * (to - from)
-    const step = colourStep(brightness(value, contrast), contrast.inverted)
-    image.data.set(table.subarray(4 * step, 4 * step + 4), 4 * x)
+    const step = 4 * colourStep(brightness(value, contrast), contrast.inverted)
+    const clipped = value < contrast.black ? CLIPPED.below : value > contrast.white ? CLIPPED.above : undefined
+    const colour = marksClipped && clipped ? bytesOfColour(clipped.slice(1)) : table.subarray(step, step + 3)
+    image.data.set(colour, 4 * x)
   }
   canvas.getContext('2d')?.putImageData(image, 0, 0)
 }

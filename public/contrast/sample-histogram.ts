@@ -1,11 +1,14 @@
 import type { Rect, SampleArray } from '../../src/plane.js'
+import type { HistogramReply } from '../server/pyramid-api.js'
 
-/** Counts over equal bins; bin i covers `start + i · binWidth` up to the next. */
+/** Counts over equal bins, of samples that are numbers; bin i covers `start + i · binWidth` up to the next. */
 export interface SampleHistogram {
   readonly start: number
   readonly binWidth: number
   readonly counts: ArrayLike<number>
   readonly total: number
+  /** The largest sample. */
+  readonly max: number
 }
 
 /** A rectangle of the samples of a tile; without a mask all of them are covered. */
@@ -16,6 +19,12 @@ export interface SampleBlock extends Rect {
   readonly stride: number
 }
 
+/** @returns `undefined` where the server counted nothing. */
+export function histogramOf({ binStart, binWidth, counts, max }: HistogramReply): SampleHistogram | undefined {
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  return total > 0 ? { start: binStart, binWidth, counts, total, max } : undefined
+}
+
 const FINE_BINS = 4096
 const MAX_EXACT_BINS = 65536
 
@@ -24,7 +33,8 @@ function forEachCovered(block: SampleBlock, visit: (value: number) => void): voi
   for (let y = block.y0; y < block.y1; y++) {
     const end = y * stride + block.x1
     for (let index = y * stride + block.x0; index < end; index++) {
-      if (!mask || mask[index]) visit(samples[index] as number)
+      const value = samples[index] as number
+      if ((!mask || mask[index]) && Number.isFinite(value)) visit(value)
     }
   }
 }
@@ -57,7 +67,7 @@ export function countSamples(blocks: readonly SampleBlock[], integer: boolean): 
       counts[bin] = (counts[bin] as number) + 1
     })
   }
-  return { start: min, binWidth, counts, total }
+  return { start: min, binWidth, counts, total, max }
 }
 
 /** The value that a share (0 … 1) of the samples does not exceed, to the accuracy of the bins. */
