@@ -1,0 +1,28 @@
+import { isHexColour } from '../../src/render/colour-maps.js'
+import type { Look, Slice } from '../picture/look.js'
+import type { PyramidInfo } from '../server/pyramid-api.js'
+import type { TileStore } from '../tiles/tile-store.js'
+
+/** A channel that is seen, as it is named and drawn in plots and read-outs. */
+export interface ShownChannelFacts {
+  readonly channel: number
+  readonly name: string
+  /** On a dark ground. */
+  readonly colour: string
+}
+
+/** What the tools measure: the planes of the pyramid that are looked at. */
+export interface ShownPlanes {
+  readonly store: TileStore
+  readonly slice: Slice
+  readonly channels: readonly ShownChannelFacts[]
+}
+
+/** Channels of a look in its order; a channel with a colour map is white. */
+export function factsOfChannels({ channels }: PyramidInfo, look: Look): readonly ShownChannelFacts[] {
+  return look.channels.map(({ channel, contrast: { colours } }) => ({
+    channel,
+    name: channels[channel]?.name ?? '',
+    colour: isHexColour(colours) ? colours : '#ffffff',
+  }))
+}
