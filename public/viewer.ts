@@ -1,8 +1,9 @@
-import { type Rect, SAMPLE_TYPES } from '../src/plane.js'
+import { SAMPLE_TYPES } from '../src/plane.js'
 import { ContrastControl } from './contrast/contrast-control.js'
 import { BuildNotice } from './frame/build-notice.js'
+import { commandsOf, ZOOM_STEP } from './frame/commands.js'
 import { Connection } from './frame/connection.js'
-import { type KeyCommand, listenToKeys } from './frame/keys.js'
+import { listenToKeys } from './frame/keys.js'
 import { keysDialog } from './frame/keys-dialog.js'
 import { Notices } from './frame/notices.js'
 import { OverviewMap } from './frame/overview-map.js'
@@ -10,16 +11,20 @@ import { PlaneSliders } from './frame/plane-sliders.js'
 import { PyramidChooser } from './frame/pyramid-chooser.js'
 import { Readiness } from './frame/readiness.js'
 import { ScaleBar } from './frame/scale-bar.js'
+import { SessionNotices } from './frame/session-notices.js'
 import { StatusBar } from './frame/status-bar.js'
-import { applyTheme, themeColours } from './frame/theme.js'
+import { applyTheme, offerThemes, themeColours } from './frame/theme.js'
 import { TileFailures } from './frame/tile-failures.js'
 import { Workspace } from './frame/workspace.js'
+import { LayersPanel } from './layers/layers-panel.js'
+import { copyText, copyToClipboard } from './parts/copy-text.js'
 import { element } from './parts/element.js'
 import { mergeCalls } from './parts/merge-calls.js'
 import { formatArea, formatNumber, formatPixelSize, THIN_SPACE } from './parts/number-format.js'
+import { type Look, planesOf, type Slice } from './picture/look.js'
 import { Picture } from './picture/picture.js'
-import { coveredRect, hasSameTiles, mapFromPixel, rectAt } from './picture/stage-geometry.js'
-import { centralWell, firstLook, hasPlane, staysInPlace, wellInView } from './picture/view-choices.js'
+import { hasSameTiles, intersect, pixelOfStage } from './picture/stage-geometry.js'
+import { firstLook, hasPlane, staysInPlace, wellInView } from './picture/view-choices.js'
 import { PlatePanel } from './plate/plate-panel.js'
 import { WellLabels } from './plate/well-labels.js'
 import { EventFeed } from './server/event-feed.js'
@@ -29,16 +34,31 @@ import {
   type PlaneSelection,
   type PointUm,
   type PyramidInfo,
-  type RefusedSwap,
-  type Well,
+  reasonOf,
 } from './server/pyramid-api.js'
 import { PyramidSession } from './server/pyramid-session.js'
+import { AddressBar } from './share/address-bar.js'
+import { CopyLink } from './share/copy-link.js'
+import { ExportDialog } from './share/export-dialog.js'
+import { type ExportSource, exportSourceOf } from './share/export-source.js'
+import { LinkedView } from './share/linked-view.js'
+import type { ReadLink } from './share/permalink.js'
+import { applyDisplay } from './share/wall-display.js'
+import { prefetchView } from './tiles/prefetch-view.js'
 import type { TileStore } from './tiles/tile-store.js'
 import { sampleAt, samplesInView } from './tiles/view-samples.js'
+import { factsOfChannels, type ShownPlanes } from './tools/shown-channels.js'
+import { Tools } from './tools/tools.js'
+import type { OverlayName } from './tools/tools-state.js'
+import { ValueDetails } from './tools/value-details.js'
+import { Compass } from './view/compass.js'
+import { Navigation } from './view/navigation.js'
+import { type PositionAction, PositionMenu } from './view/position-menu.js'
+import { Reticle } from './view/reticle.js'
+import { ViewMenu } from './view/view-menu.js'
 
-const PAN_PX = 80
-const ZOOM_STEP = 1.5
-const COPIED_SHOWN_MS = 2000
+/** Of a stage position in µm; there are no stages that tell picometres apart. */
+const POSITION_DECIMALS = 6
 const LOADING_SHOWN_AFTER_MS = 400
 /** How long the view rests before what is in it is counted. */
 const COUNT_VIEW_AFTER_MS = 120
@@ -54,80 +74,120 @@ const buttonById = (id: string): HTMLButtonElement => element(document, `#${id}`
 
 keepToken()
 applyTheme()
+applyDisplay()
 
 const readiness = new Readiness()
 const workspace = new Workspace(heightPx => picture.hideBottom(heightPx))
 const notices = new Notices(byId('notice'))
-const statusBar = new StatusBar(byId('status'))
+const statusBar = new StatusBar(byId('status'), openDetails)
 const scaleBar = new ScaleBar(byId('scale-bar'))
+const compass = new Compass(buttonById('compass'), () => navigation.turnBack())
+const reticle = new Reticle(byId('reticle'), showView)
 const labels = new WellLabels(element(document, '#labels', HTMLCanvasElement))
 const pictureElement = byId('picture')
+
+const details = new ValueDetails(byId('value-details'))
 
 let store: TileStore | undefined
 let plane = FIRST_PLANE
 let wantedPlane = FIRST_PLANE
+/** Stage position under the pointer. */
 let pointer: PointUm | undefined
+/** What was read out last, level-0 px: the pointer leaves it on the way to its details. */
+let readOut: PointUm | undefined
 let countedView = ''
+let drawnChannels = ''
 /** Changes of the tiles of growing pyramids. */
 let growths = 0
 let growthsDrawn = 0
 let loadingSince: number | undefined
-let lastRefusal = ''
 
 const picture = new Picture(pictureElement, insets, {
   drawn: showView,
   settled: onSettled,
   moving: () => store && readiness.unsettle(),
   loading: showLoading,
-  pointed: pixel => {
-    pointer = pixel
+  pointed: event => {
+    pointer = event?.stage
     showReadout()
   },
-})
-const contrast = new ContrastControl(byId('contrast'), visibleSamples, {
-  changed: look => {
-    readiness.unsettle()
-    picture.setLook(look)
-    plate.setLook(look)
-    overview.setLook(look)
+  clicked: ({ stage, pointerType }) => {
+    if (pointerType === 'touch') reticle.pin(undefined)
+    else if (picture.frame) reticle.toggle(stage, picture.frame)
   },
-  channelChosen: channel => selectPlane({ ...plane, channel }),
+  held: ({ stage }) => reticle.pin(stage),
+  menu: event => positionMenu.open(event, picture.umPerPx),
 })
-const plate = new PlatePanel(byId('plate'), goToWell)
-const sliders = new PlaneSliders(byId('planes'), change => selectPlane({ ...plane, ...change }))
-const overview = new OverviewMap(byId('overview'), pixel => {
-  if (store) picture.centerOn(mapFromPixel(store.pyramid, pixel.x, pixel.y))
+const viewMenu = new ViewMenu(byId('view-menu'), buttonById('view-menu-button'), {
+  goTo: text => navigation.goTo(text),
+  turned: rotation => picture.turnTo(rotation),
+  turnedBy: degrees => picture.turnBy(degrees),
+  mirrored: yUp => picture.mirror(yUp),
+  turnByFingers: on => picture.turnByFingers(on),
+  closed: focusPicture,
 })
+const positionActions: PositionAction[] = [
+  { label: 'Copy position', run: copyPosition },
+  { label: 'Centre here', run: place => picture.flyTo(place) },
+  { label: 'Add a point here', run: place => tools.addPoint(place) },
+  { label: 'Pin the reticle here', run: place => reticle.pin(place) },
+  { label: 'Go to…', run: () => viewMenu.open() },
+]
+const positionMenu = new PositionMenu(byId('position-menu'), positionActions, focusPicture)
+const contrast = new ContrastControl(
+  byId('contrast'),
+  { samples: visibleSamples, wells: visibleWells },
+  { changed: showLook, shown: showLayers },
+)
+const layers = new LayersPanel(byId('layers'), {
+  channelToggled: (channel, visible) => contrast.setVisible(channel, visible),
+  channelSoloed: channel => contrast.solo(channel),
+  channelSelected: channel => contrast.select(channel),
+  overlayToggled: (name, visible) => tools.setVisible(name as OverlayName, visible),
+})
+const tools = new Tools(picture, notices, {
+  changed: showMeasured,
+  chosen: () => workspace.closeSheet(),
+  goTo: place => picture.flyTo(place),
+  contrastFound: windows => contrast.fitTo(windows),
+  sourcesFound: showReadout,
+})
+const plate = new PlatePanel(byId('plate'), well => navigation.goToWell(well))
+const navigation = new Navigation(picture, plate, reticle)
+const sliders = new PlaneSliders(byId('planes'), {
+  chosen: selectSlice,
+  expected: prefetchSlice,
+  paused: showSliceInPanels,
+})
+const overview = new OverviewMap(byId('overview'), place => picture.centerOn(place))
 const failures = new TileFailures(notices, retryTiles)
 const buildNotice = new BuildNotice(notices)
+const sessionNotices = new SessionNotices(notices, pin)
 const updatePicture = mergeCalls(showNewTiles, UPDATE_PICTURE_EVERY_MS)
 const updatePanels = mergeCalls(showNewThumbnails, UPDATE_PANELS_EVERY_MS)
 const updateContrast = mergeCalls(() => contrast.loadHistogram(), UPDATE_CONTRAST_EVERY_MS)
 
 const session = new PyramidSession({
-  planeOf: pyramid => (keepsView(pyramid) && hasPlane(pyramid, plane) ? plane : FIRST_PLANE),
+  planesOf: planesToShow,
   opened: showPyramid,
   empty: showNothing,
-  gone: () =>
-    notices.show({
-      kind: 'gone',
-      icon: 'warning',
-      text: 'This pyramid is not served any more.',
-      action: { label: 'Open current', run: () => void session.pin(undefined) },
-      stays: true,
-    }),
-  failed: message => notices.show({ kind: 'trouble', icon: 'warning', text: message, stays: true }),
+  gone: () => sessionNotices.gone(),
+  linked: (shown, current) => current && sessionNotices.linked(shown, current),
+  linkUnknown: () => {
+    linked.forget()
+    addressBar.update()
+    sessionNotices.linkUnknown()
+  },
+  failed: message => sessionNotices.trouble(message, true),
   tileFailed: () => store && failures.show(store),
   grew,
   replanned: showPlan,
 })
-const chooser = new PyramidChooser(buttonById('chooser'), byId('chooser-menu'), listPyramids, id => {
-  chooser.setPinned(id)
-  void session.pin(id)
-})
+const chooser = new PyramidChooser(buttonById('chooser'), byId('chooser-menu'), listPyramids, pin)
 const feed = new EventFeed({
   source: (current, gapless) => {
     if (store && store.failures.length > 0) retryTiles()
+    if (!gapless) tools.catchUp()
     void readiness.track(session.follow(current, gapless))
   },
   tiles: changes => session.changed(changes),
@@ -139,7 +199,8 @@ const feed = new EventFeed({
     else buildNotice.show(id, progress)
   },
   beat: () => void session.lookAfterPinned(),
-  refused: showRefusal,
+  refused: refusal => sessionNotices.refused(refusal, store?.pyramid),
+  rois: change => tools.hear(change),
   state: (state, retryAtMs, refusal) => connection.show(state, retryAtMs, refusal),
 })
 const connection = new Connection(byId('connection'), notices, () => feed.tryNow())
@@ -147,58 +208,52 @@ const connection = new Connection(byId('connection'), notices, () => feed.tryNow
 // For tests and the console; nothing of the page depends on it.
 Object.assign(window, {
   tilestage: {
-    /** What is seen: level-0 pixels of the picture's corners, and the level that is drawn. */
+    /** What is seen: the view, the box around it in level-0 pixels, and the level that is drawn. */
     get view() {
-      return { ...picture.visibleRect, level: picture.level, umPerPx: picture.umPerPx }
+      return { ...picture.view, ...picture.visibleRect, level: picture.level }
     },
+    contrast,
+    /** Draw something else, until the panel is touched. */
+    setLook: showLook,
   },
 })
 
-const commands: readonly KeyCommand[] = [
-  { keys: ['ArrowLeft'], label: '', does: '', run: event => pan(event, -1, 0) },
-  { keys: ['ArrowRight'], label: '', does: '', run: event => pan(event, 1, 0) },
-  { keys: ['ArrowUp'], label: '', does: '', run: event => pan(event, 0, -1) },
-  { keys: ['ArrowDown'], label: '← ↑ → ↓', does: 'Pan, with Shift by a full view', run: event => pan(event, 0, 1) },
-  // Digits by their place: on some keyboards they need Shift, and with Shift they are other signs everywhere.
-  { keys: ['Digit0', 'Numpad0'], shift: false, label: '0', does: 'Fit the well', run: fitWell },
-  { keys: ['Digit0'], shift: true, label: 'Shift 0', does: 'Fit everything', run: fitAll },
-  { keys: ['Digit1', 'Numpad1'], label: '1', does: 'One screen pixel per sample', run: () => picture.zoomToSamples() },
-  { keys: ['+', '='], label: '+', does: 'Zoom in', run: () => picture.zoomBy(ZOOM_STEP) },
-  { keys: ['-', '_'], label: '−', does: 'Zoom out', run: () => picture.zoomBy(1 / ZOOM_STEP) },
-  { keys: ['['], label: '[', does: 'Previous well', run: () => plate.step(-1) },
-  { keys: [']'], label: ']', does: 'Next well', run: () => plate.step(1) },
-  { keys: ['a', 'A'], shift: false, label: 'A', does: 'Automatic contrast', run: () => contrast.auto() },
-  {
-    keys: ['a', 'A'],
-    shift: true,
-    label: 'Shift A',
-    does: 'Automatic contrast of the view',
-    run: () => contrast.autoToView(),
-  },
-  { keys: ['i', 'I'], label: 'I', does: 'Invert the colours', run: () => contrast.invert() },
-  { keys: ['d', 'D'], label: 'D', does: 'Show or hide the panels', run: () => workspace.toggleDock() },
-  { keys: ['h', 'H'], label: 'H', does: 'Picture only, and back', run: () => workspace.togglePictureOnly() },
-  { keys: ['Escape'], label: '', does: '', run: () => workspace.togglePictureOnly(false) },
-  { keys: ['f', 'F'], label: 'F', does: 'Full screen', run: () => workspace.toggleFullScreen() },
-  { keys: ['Enter'], label: 'Enter', does: 'Speak what is under the pointer', run: () => statusBar.speak() },
-  { keys: ['?'], label: '?', does: 'These keys', run: () => openKeys() },
-]
+const linked = new LinkedView({ picture, contrast, tools, workspace, notices: sessionNotices })
+const addressBar = new AddressBar(() => store && picture.frame && linked.seen(store.pyramid, plane), followLink)
+new MutationObserver(() => addressBar.update()).observe(document.body, { attributeFilter: ['data-dock'] })
+const copyLink = new CopyLink(buttonById('copy-link'), byId('link-popover'), () => addressBar.href)
+const exportDialog = new ExportDialog(element(document, '#export', HTMLDialogElement), exportSource)
+
+const commands = commandsOf({
+  ...{ picture, navigation, viewMenu, contrast, tools, sliders, plate, workspace, copyLink, exportDialog },
+  leave,
+  enter,
+  openKeys: () => openKeys(),
+})
 const openKeys = keysDialog(element(document, '#keys', HTMLDialogElement), commands)
 
 listenToKeys(pictureElement, commands)
+buttonById('open-export').addEventListener('click', () => exportDialog.open())
 buttonById('help').addEventListener('click', openKeys)
+offerThemes(buttonById('theme'), () => {
+  readiness.unsettle()
+  picture.setColours(themeColours())
+  showView()
+})
 buttonById('zoom-in').addEventListener('click', () => picture.zoomBy(ZOOM_STEP))
 buttonById('zoom-out').addEventListener('click', () => picture.zoomBy(1 / ZOOM_STEP))
-buttonById('fit-well').addEventListener('click', fitWell)
-buttonById('fit-all').addEventListener('click', fitAll)
-buttonById('copy-command').addEventListener('click', () => void copyCommand())
+buttonById('fit-well').addEventListener('click', () => navigation.fitWell())
+buttonById('fit-all').addEventListener('click', () => navigation.fitAll())
+buttonById('copy-command').addEventListener('click', ({ currentTarget }) => {
+  void copyText(byId('command').textContent, currentTarget as HTMLButtonElement)
+})
 new ResizeObserver(() => picture.resize()).observe(pictureElement)
-if (!Picture.isSupported()) {
-  const text = 'This browser has no WebGL, which the picture needs.'
-  notices.show({ kind: 'trouble', icon: 'warning', text, stays: true, urgent: true })
+if (!Picture.hasWebGl) {
+  const text = 'Drawn without WebGL, which this browser does not offer. Contrast changes take longer.'
+  notices.show({ kind: 'no-webgl', icon: 'warning', text })
 }
-chooser.setPinned(session.pinned)
-void readiness.track(session.start().then(refused => refused && showRefusal(refused)))
+followLink(addressBar.link)
+void readiness.track(session.start().then(refused => refused && sessionNotices.refused(refused, store?.pyramid)))
 void feed.run()
 
 function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
@@ -207,27 +262,45 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
   const newVersion = before?.id === pyramid.id
   readiness.unsettle()
   growthsDrawn = growths
-  if (!sameArea || !hasPlane(pyramid, plane)) plane = FIRST_PLANE
+  plane = planeToShow(pyramid)
   wantedPlane = plane
   store = opened
+  chooser.setPinned(session.pinned)
   document.body.dataset.state = 'picture'
-  const contrastKept = contrast.open(opened, plane.channel, sameArea)
-  picture.show(opened, plane, contrast.look, themeColours(), sameArea)
-  if (!sameArea)
-    picture.fit(
-      firstLook(pyramid, () => opened.firstGroup(plane)),
-      true,
-    )
+  const contrastKept = contrast.open(opened, sameArea)
+  drawnChannels = channelsOf(contrast.look)
+  void trackPicture(picture.show(opened, plane, contrast.look, themeColours(), sameArea))
+  if (!sameArea) {
+    const first = firstLook(pyramid, () => opened.firstGroup(plane))
+    picture.fit(first, true)
+    reticle.pin(undefined)
+  }
+  linked.show(pyramid)
+  navigation.open(pyramid)
   sliders.show(pyramid, plane)
+  void readiness.track(tools.open(shownPlanes()))
   showFacts(pyramid)
   showWells(opened)
   showBuild(pyramid, newVersion)
-  notices.dismiss('damage')
-  notices.dismiss('gone')
-  notices.dismiss('trouble')
-  if (before) notices.dismiss('refused')
-  if (before && !newVersion) announceSwap(before, pyramid, sameArea, contrastKept)
+  sessionNotices.opened(before === undefined)
+  if (before && !newVersion) sessionNotices.swapped(before, pyramid, { view: sameArea, contrast: contrastKept })
   loadPanels()
+}
+
+/** Planes that are going to be shown, as far as that is known before the pyramid is open; the selected one first. */
+function planesToShow(pyramid: PyramidInfo): PlaneSelection[] {
+  const selected = planeToShow(pyramid)
+  if (!keepsView(pyramid)) return [selected]
+  const others = planesOf(contrast.look, selected).filter(({ channel }) => channel !== selected.channel)
+  return [selected, ...others.filter(other => hasPlane(pyramid, other))]
+}
+
+/** The plane that a link asks for, or the one that is seen, as far as the pyramid has them. */
+function planeToShow(pyramid: PyramidInfo): PlaneSelection {
+  const slice = linked.sliceOf(pyramid)
+  const asked = slice && { ...FIRST_PLANE, ...slice }
+  if (asked && hasPlane(pyramid, asked)) return asked
+  return keepsView(pyramid) && hasPlane(pyramid, plane) ? plane : FIRST_PLANE
 }
 
 /** Whether the present view makes sense in another pyramid. */
@@ -244,8 +317,10 @@ function showWells(opened: TileStore): void {
   buttonById('fit-all').hidden = pyramid.wells.length === 0
   const panels = {
     contrast: true,
-    plate: pyramid.wells.length > 0,
+    plate: plate.isShown,
+    layers: true,
     planes: pyramid.zPlanes > 1 || pyramid.timePoints > 1,
+    measurements: true,
   }
   workspace.offerPanels(Object.keys(panels).filter(name => panels[name as keyof typeof panels]))
 }
@@ -271,6 +346,7 @@ function showPlan(opened: TileStore): void {
   showFacts(opened.pyramid)
   showWells(opened)
   showBuild(opened.pyramid, true)
+  void tools.open(shownPlanes())
   showView()
   grew()
 }
@@ -284,10 +360,10 @@ async function showNewTiles(): Promise<void> {
 }
 
 async function showNewThumbnails(): Promise<void> {
-  const visible = picture.visibleRect
-  if (!store || !visible || store.pyramid.complete) return
+  const { frame } = picture
+  if (!store || !frame || store.pyramid.complete) return
   overview.show(store, plane, contrast.look)
-  await readiness.track(Promise.all([overview.update(visible), plate.load(store, plane, () => contrast.look)]))
+  await readiness.track(Promise.all([overview.update(frame), plate.load(store, plane, () => contrast.look)]))
 }
 
 /** What the panels need beside the tiles of the picture. */
@@ -302,42 +378,18 @@ function retryTiles(): void {
   loadPanels()
 }
 
-function announceSwap(before: PyramidInfo, now: PyramidInfo, sameArea: boolean, contrastKept: boolean): void {
-  const kept = contrastKept ? 'view and contrast kept' : 'view kept, contrast automatic'
-  const what = sameArea ? `Same stage area: ${kept}.` : 'Different stage area: fitted, contrast automatic.'
-  const goBack = (): void => {
-    chooser.setPinned(before.id)
-    void session.pin(before.id)
-  }
-  notices.show({
-    kind: 'swap',
-    icon: 'swap',
-    text: `Now showing **${now.name}**. ${what}`,
-    action: { label: 'Go back', run: goBack },
-  })
-}
-
 function showNothing(): void {
   store = undefined
   picture.clear()
   overview.hide()
   statusBar.clear()
+  void tools.open(undefined)
+  navigation.open(undefined)
   document.body.dataset.state = 'empty'
   document.title = 'tilestage'
   element(document, '#chooser b', HTMLElement).textContent = 'No pyramid'
   byId('facts').textContent = ''
   readiness.settle()
-}
-
-function showRefusal({ tileDir, message, number }: RefusedSwap): void {
-  // Event stream and polling repeat the last refusal, and a server that was started anew counts from one again.
-  const refusal = JSON.stringify([number, tileDir])
-  if (refusal === lastRefusal) return
-  lastRefusal = refusal
-  const quoted = `"${tileDir}"`
-  const reason = message.replace(message.includes(quoted) ? quoted : tileDir, `**${tileDir}**`)
-  const still = store ? ` Still showing ${store.pyramid.name}.` : ''
-  notices.show({ kind: 'refused', icon: 'warning', text: `Swap refused: ${reason}${still}`, stays: true, urgent: true })
 }
 
 function showFacts({ name, width, height, pixelSizeUm }: PyramidInfo): void {
@@ -348,8 +400,31 @@ function showFacts({ name, width, height, pixelSizeUm }: PyramidInfo): void {
   document.title = `${name} · tilestage`
 }
 
-function selectPlane(selected: PlaneSelection): void {
-  if (store) void readiness.track(showPlane(store, selected))
+/** Not ready before what is asked for now is drawn. */
+async function trackPicture(asking: Promise<unknown>): Promise<void> {
+  readiness.unsettle()
+  await readiness.track(asking.then(() => readiness.unsettle(), reportUnread))
+}
+
+/** Coverage tells which tiles there are; without it a plane cannot be shown. */
+function reportUnread(error: Error): void {
+  sessionNotices.trouble(`That plane could not be read. ${reasonOf(error)}`)
+}
+
+async function selectPlane(selected: PlaneSelection): Promise<void> {
+  if (store) await readiness.track(showPlane(store, selected))
+}
+
+/** @returns once it is drawn: whether it could be. */
+async function selectSlice(slice: Slice): Promise<boolean> {
+  await selectPlane({ ...plane, ...slice })
+  await picture.drawn()
+  return plane.zPlane === slice.zPlane && plane.timePoint === slice.timePoint
+}
+
+function prefetchSlice(slice: Slice): void {
+  const visible = picture.visibleRect
+  if (store && visible) void prefetchView(store, planesOf(contrast.look, slice), picture.level, visible)
 }
 
 async function showPlane(opened: TileStore, selected: PlaneSelection): Promise<void> {
@@ -357,41 +432,69 @@ async function showPlane(opened: TileStore, selected: PlaneSelection): Promise<v
   try {
     await opened.prepare(selected)
   } catch (error) {
-    notices.show({
-      kind: 'trouble',
-      icon: 'warning',
-      text: `That plane could not be read: ${(error as Error).message}`,
-    })
+    reportUnread(error as Error)
     sliders.show(opened.pyramid, plane)
     return
   }
   // Meanwhile another plane, or another pyramid, may have been chosen.
   if (store !== opened || wantedPlane !== selected) return
-  const otherChannel = selected.channel !== plane.channel
   readiness.unsettle()
   plane = selected
   countedView = ''
-  if (otherChannel) contrast.selectChannel(plane.channel)
-  picture.setLook(contrast.look)
-  picture.setSlice(plane)
-  overview.show(opened, plane, contrast.look)
+  const setting = [picture.setLook(contrast.look), picture.setSlice(plane)]
+  tools.show(shownPlanes())
+  // While slices are played, the panels would never catch up.
+  if (!sliders.isPlaying) showSliceInPanels()
+  await trackPicture(Promise.all(setting))
+}
+
+function showSliceInPanels(): void {
+  if (!store) return
+  overview.show(store, plane, contrast.look)
   loadPanels()
+}
+
+function showLook(look: Look): void {
+  if (!store) return
+  void trackPicture(picture.setLook(look))
+  void readiness.track(plate.setLook(look))
+  overview.setLook(look)
+  tools.show(shownPlanes())
+  if (channelsOf(look) === drawnChannels) return
+  drawnChannels = channelsOf(look)
+  countedView = ''
+  overview.show(store, plane, look)
+  loadPanels()
+}
+
+const channelsOf = ({ channels }: Look): string => channels.map(({ channel }) => channel).join()
+
+function showLayers(): void {
+  if (!store) return
+  layers.show(contrast.rows, contrast.integer, tools.rows)
+  addressBar.update()
 }
 
 /** Once a frame: everything that follows the view. */
 function showView(): void {
-  const visible = picture.visibleRect
-  if (!store || !visible) return
+  const { frame } = picture
+  if (!store || !frame) return
   const { pyramid } = store
-  scaleBar.show(picture.umPerPx, pyramid.pixelSizeUm, picture.widthPx)
+  scaleBar.show(picture.umPerPx, pyramid.pixelSizeUm, frame.width)
   showReadout()
-  labels.draw(pyramid.wells.map(well => ({ well, ...screenBox(well, pyramid, visible) })))
-  const well = wellInView(pyramid, visible)
+  tools.draw()
+  labels.draw(pyramid, frame)
+  compass.follow(frame)
+  reticle.follow(frame)
+  viewMenu.follow(frame)
+  const well = wellInView(pyramid, frame.visibleRect(pyramid))
+  contrast.setWell(well)
   if (well !== plate.current) {
     plate.setCurrent(well)
     document.title = `${well ? `${well.name} · ` : ''}${pyramid.name} · tilestage`
   }
-  void readiness.track(overview.update(visible))
+  void readiness.track(overview.update(frame))
+  addressBar.update()
 }
 
 function onSettled(): void {
@@ -402,6 +505,7 @@ function onSettled(): void {
   const view = JSON.stringify([store.pyramid.id, store.pyramid.version, growths, plane, visible, picture.level])
   if (view === countedView) return
   countedView = view
+  void readiness.track(tools.settle())
   void readiness.track(countViewLater(view))
 }
 
@@ -423,71 +527,100 @@ function showLoading(loaded: number, wanted: number): void {
 
 function showReadout(): void {
   if (!store) return
-  const { pyramid } = store
+  const opened = store
+  const { pyramid } = opened
   const integer = SAMPLE_TYPES[pyramid.sampleType].integer
   // Fingers do not hover: the centre of the picture is read out instead.
-  const pixel = pointer ?? (matchMedia('(hover: none)').matches ? picture.center : undefined)
+  const centre = matchMedia('(hover: none)').matches ? picture.frame?.centerUm : undefined
+  const place = reticle.place ?? pointer ?? centre
+  const pixel = place && pixelOfStage(pyramid, place)
+  readOut = pixel ?? readOut
   const readout = pixel && {
-    xUm: pyramid.originUm.x + (pixel.x - 0.5) * pyramid.pixelSizeUm.x,
-    yUm: pyramid.originUm.y + (pixel.y - 0.5) * pyramid.pixelSizeUm.y,
-    sample: sampleAt(store, plane, picture.level, pixel),
-    well: rectAt(pyramid.wells, pixel.x, pixel.y)?.name,
+    xUm: place.x,
+    yUm: place.y,
+    values: factsOfChannels(pyramid, contrast.look).map(({ channel, colour }) => ({
+      sample: sampleAt(opened, { ...plane, channel }, picture.level, pixel),
+      colour,
+    })),
+    source: tools.sourceAt(pixel),
   }
   statusBar.showReadout(readout, picture.umPerPx, picture.level, integer)
 }
 
-function visibleSamples() {
+function showMeasured(): void {
+  showLayers()
+  addressBar.update()
+}
+
+/** What the tools measure. */
+function shownPlanes(): ShownPlanes | undefined {
+  return store && { store, slice: plane, channels: factsOfChannels(store.pyramid, contrast.look) }
+}
+
+function openDetails(): void {
+  if (store && readOut) void details.open(store.pyramid, plane, readOut)
+}
+
+function visibleSamples(channel: number) {
   const visible = picture.visibleRect
-  return store && visible ? samplesInView(store, plane, picture.level, visible) : []
+  return store && visible ? samplesInView(store, { ...plane, channel }, picture.level, visible) : []
 }
 
-function goToWell(well: Well): void {
-  plate.setCurrent(well)
-  picture.fit(well)
-}
-
-function fitWell(): void {
+function visibleWells() {
   const visible = picture.visibleRect
-  if (!store || !visible) return
-  const { pyramid } = store
-  picture.fit(plate.current ?? centralWell(pyramid, visible) ?? pyramid.wells[0] ?? coveredRect(pyramid))
+  return store && visible ? store.pyramid.wells.filter(well => intersect(well, visible)) : []
 }
 
-function fitAll(): void {
-  if (store) picture.fit(coveredRect(store.pyramid))
+/** Back to where one came from, a step at a time. */
+function leave(): void {
+  if (tools.leave()) return
+  workspace.togglePictureOnly(false)
+  reticle.pin(undefined)
 }
 
-function pan(event: KeyboardEvent, x: number, y: number): void {
-  if (event.shiftKey) picture.panByViews(x, y)
-  else picture.panBy(x * PAN_PX, y * PAN_PX)
+/** End what is being drawn, or tell what is under the pointer. */
+function enter(): void {
+  if (tools.finish()) return
+  statusBar.speak()
+  openDetails()
 }
 
-function screenBox(rect: Rect, pyramid: PyramidInfo, visible: Rect) {
-  const xPx = pyramid.pixelSizeUm.x / picture.umPerPx
-  const yPx = pyramid.pixelSizeUm.y / picture.umPerPx
-  return {
-    left: (rect.x0 - visible.x0) * xPx,
-    right: (rect.x1 - visible.x0) * xPx,
-    top: (rect.y0 - visible.y0) * yPx,
-    bottom: (rect.y1 - visible.y0) * yPx,
+function focusPicture(): void {
+  pictureElement.focus()
+}
+
+function exportSource(): ExportSource | undefined {
+  const { frame } = picture
+  return store && frame && exportSourceOf(store, frame, plane, contrast, tools, addressBar.href)
+}
+
+/** The address was changed. */
+function followLink(link: ReadLink): void {
+  linked.ask(link)
+  const { id, slice } = link.state
+  if (id !== undefined && id !== store?.pyramid.id) {
+    void readiness.track(session.openLinked(id))
+  } else if (store) {
+    linked.show(store.pyramid)
+    addressBar.update()
+    if (slice && hasPlane(store.pyramid, { ...plane, ...slice }))
+      void selectSlice(slice).then(() => store && sliders.show(store.pyramid, plane))
   }
+}
+
+/** Stay with a pyramid, or follow the server. */
+function pin(id: string | undefined): void {
+  chooser.setPinned(id)
+  void session.pin(id)
+}
+
+/** Full precision, plain ASCII; where it cannot be copied, it is there to be. */
+async function copyPosition({ x, y }: PointUm): Promise<void> {
+  const text = [x, y].map(um => Number(um.toFixed(POSITION_DECIMALS))).join(', ')
+  if (!(await copyToClipboard(text))) viewMenu.open(text)
 }
 
 /** Room for what floats over the picture. */
 function insets() {
   return workspace.isPhone ? { top: 12, right: 12, bottom: 64, left: 12 } : { top: 28, right: 16, bottom: 64, left: 68 }
-}
-
-async function copyCommand(): Promise<void> {
-  // Browsers offer the clipboard to pages of this machine and of https alone; elsewhere the text is selected for Ctrl C.
-  if (!navigator.clipboard) {
-    getSelection()?.selectAllChildren(byId('command'))
-    return
-  }
-  await navigator.clipboard.writeText(byId('command').textContent ?? '')
-  const button = buttonById('copy-command')
-  button.textContent = 'Copied'
-  setTimeout(() => {
-    button.textContent = 'Copy'
-  }, COPIED_SHOWN_MS)
 }

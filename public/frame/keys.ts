@@ -4,6 +4,8 @@ export interface KeyCommand {
   readonly keys: readonly string[]
   /** `undefined`: with and without Shift. */
   readonly shift?: boolean
+  /** With Ctrl, or the command key. */
+  readonly control?: boolean
   /** As shown to people. */
   readonly label: string
   readonly does: string
@@ -33,10 +35,13 @@ export function listenToKeys(picture: HTMLElement, commands: readonly KeyCommand
     const focused = document.activeElement
     const onPicture = focused === picture || focused === document.body || focused === null
     const here = onPicture || (event.key.length === 1 && event.key !== ' ' && !focused.closest(OWN_KEYS))
-    if (!here || event.ctrlKey || event.altKey || event.metaKey || !keysEnabled()) return
+    const withControl = event.ctrlKey || event.metaKey
+    if (!here || event.altKey || !keysEnabled()) return
     const command = commands.find(
-      ({ keys, shift }) =>
-        (keys.includes(event.key) || keys.includes(event.code)) && (shift === undefined || shift === event.shiftKey),
+      ({ keys, shift, control = false }) =>
+        (keys.includes(event.key) || keys.includes(event.code)) &&
+        (shift === undefined || shift === event.shiftKey) &&
+        control === withControl,
     )
     if (!command) return
     event.preventDefault()

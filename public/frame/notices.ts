@@ -1,7 +1,19 @@
 import { icon } from '../parts/icon.js'
 
 /** What a notice is about: a later one of the same kind takes its place. */
-export type NoticeKind = 'swap' | 'refused' | 'lost' | 'polling' | 'damage' | 'gone' | 'trouble' | 'build'
+export type NoticeKind =
+  | 'swap'
+  | 'refused'
+  | 'lost'
+  | 'polling'
+  | 'damage'
+  | 'gone'
+  | 'trouble'
+  | 'build'
+  | 'link'
+  | 'linked'
+  | 'points'
+  | 'no-webgl'
 
 export interface Notice {
   readonly kind: NoticeKind

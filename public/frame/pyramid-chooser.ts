@@ -1,10 +1,17 @@
-import { formatArea } from '../parts/number-format.js'
+import { element } from '../parts/element.js'
+import { formatArea, formatCount, formatNumber } from '../parts/number-format.js'
 import type { PyramidSummary } from '../server/pyramid-api.js'
+
+/** From so many pyramids on there is a field to search them by name. */
+const SEARCHED_FROM = 8
 
 /** The list of pyramids that the server knows, below the name of the one that is shown. */
 export class PyramidChooser {
   readonly #button: HTMLButtonElement
   readonly #menu: HTMLElement
+  readonly #items: HTMLElement
+  readonly #search: HTMLInputElement
+  readonly #note: HTMLElement
   readonly #list: () => Promise<readonly PyramidSummary[]>
   readonly #onChoose: (id: string | undefined) => void
   #pinned: string | undefined
@@ -18,13 +25,20 @@ export class PyramidChooser {
   ) {
     this.#button = button
     this.#menu = menu
+    this.#items = element(menu, '[role=menu]', HTMLElement)
+    this.#search = element(menu, 'input', HTMLInputElement)
+    this.#note = element(menu, 'p', HTMLElement)
     this.#list = list
     this.#onChoose = onChoose
     button.addEventListener('click', () => (menu.hidden ? void this.#open() : this.#close()))
     menu.addEventListener('keydown', event => this.#onKey(event))
+    this.#search.addEventListener('input', () => this.#filter())
     document.addEventListener('pointerdown', event => {
       const inside = event.target instanceof Node && (menu.contains(event.target) || button.contains(event.target))
-      if (!inside && !menu.hidden) this.#close()
+      if (!inside) this.#close()
+    })
+    menu.addEventListener('focusout', ({ relatedTarget }) => {
+      if (relatedTarget instanceof Node && !menu.contains(relatedTarget)) this.#close()
     })
   }
 
@@ -34,27 +48,27 @@ export class PyramidChooser {
   }
 
   async #open(): Promise<void> {
-    let pyramids: readonly PyramidSummary[] = []
-    let problem: string | undefined
+    let pyramids: readonly PyramidSummary[] | undefined
     try {
       const byName = new Intl.Collator(undefined, { numeric: true })
       pyramids = [...(await this.#list())].sort((a, b) => byName.compare(a.name, b.name))
     } catch {
-      problem = 'The server does not answer; the list cannot be shown.'
+      this.#note.textContent = 'The server does not answer; the list cannot be shown.'
     }
-    const current = pyramids.find(pyramid => pyramid.current)
+    const current = pyramids?.find(pyramid => pyramid.current)
     const follow = this.#item('Follow the server', current ? `now ${current.name}` : 'nothing shown yet', undefined)
-    const items = pyramids.map(pyramid => this.#item(pyramid.name, describe(pyramid), pyramid.id))
-    const note = document.createElement('p')
-    note.textContent = problem ?? ''
-    this.#menu.replaceChildren(...(problem ? [note] : [follow, ...items]))
+    const items = pyramids?.map(pyramid => this.#item(pyramid.name, describe(pyramid), pyramid.id))
+    this.#items.replaceChildren(...(items ? [follow, ...items] : []))
+    this.#search.hidden = (pyramids?.length ?? 0) < SEARCHED_FROM
+    this.#search.value = ''
+    if (pyramids) this.#filter()
     this.#menu.hidden = false
     this.#button.setAttribute('aria-expanded', 'true')
-    const checked = this.#menu.querySelector<HTMLElement>('[aria-checked=true]')
-    checked?.focus()
+    this.#items.querySelector<HTMLElement>('[aria-checked=true]')?.focus()
   }
 
   #close(): void {
+    if (this.#menu.hidden) return
     const hadFocus = this.#menu.contains(document.activeElement)
     this.#menu.hidden = true
     this.#button.setAttribute('aria-expanded', 'false')
@@ -63,6 +77,7 @@ export class PyramidChooser {
 
   #item(name: string, facts: string, id: string | undefined): HTMLElement {
     const item = document.createElement('button')
+    item.type = 'button'
     item.setAttribute('role', 'menuitemradio')
     item.setAttribute('aria-checked', String(id === this.#pinned))
     item.dataset.id = id ?? ''
@@ -78,22 +93,44 @@ export class PyramidChooser {
     return item
   }
 
+  /** Show only the pyramids whose name holds what was typed. */
+  #filter(): void {
+    const typed = this.#search.value.trim().toLowerCase()
+    const [follow, ...pyramids] = this.#items.querySelectorAll('button')
+    if (follow) follow.hidden = typed !== ''
+    for (const item of pyramids) item.hidden = !item.firstElementChild?.textContent?.toLowerCase().includes(typed)
+    const none = pyramids.every(item => item.hidden)
+    this.#note.textContent = none && typed ? `No pyramid is called “${this.#search.value.trim()}”.` : ''
+  }
+
   #onKey(event: KeyboardEvent): void {
     event.stopPropagation()
-    if (event.key === 'Escape' || event.key === 'Tab') {
-      this.#close()
-      return
-    }
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key]
-    if (!step) return
-    event.preventDefault()
-    const items = [...this.#menu.querySelectorAll('button')]
+    const items = [...this.#items.querySelectorAll<HTMLButtonElement>('button:not([hidden])')]
     const index = items.indexOf(document.activeElement as HTMLButtonElement)
-    items[(index + step + items.length) % items.length]?.focus()
+    const isSearching = document.activeElement === this.#search
+    if (event.key === 'Escape' || (event.key === 'Tab' && (isSearching === event.shiftKey || this.#search.hidden))) {
+      // Back to the button, from which Tab goes on.
+      this.#close()
+    } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      const next = event.key === 'ArrowDown' ? index + 1 : index < 0 ? -1 : index - 1
+      items.at(next % items.length)?.focus()
+      event.preventDefault()
+    } else if (isSearching) {
+      if (event.key === 'Enter') items[0]?.click()
+    } else if (event.key === 'Home' || event.key === 'End') {
+      items.at(event.key === 'Home' ? 0 : -1)?.focus()
+    } else if (event.key.length === 1 && event.key !== ' ' && !this.#search.hidden) {
+      // Whoever types looks for a name: the letter lands in the field.
+      this.#search.focus()
+    }
   }
 }
 
-function describe({ width, height, pixelSizeUm, complete }: PyramidSummary): string {
+function describe({ width, height, pixelSizeUm, complete, current, growth }: PyramidSummary): string {
   const area = formatArea(width * pixelSizeUm.x, height * pixelSizeUm.y)
-  return complete ? area : `${area} · not complete`
+  const facts = current ? ['current', area] : [area]
+  if (complete) return facts.join(' · ')
+  const { framesDone = null, framesTotal = null } = growth ?? {}
+  if (framesDone === null || framesTotal === null) return [...facts, 'not complete'].join(' · ')
+  return [...facts, `${formatNumber(framesDone)} of ${formatCount(framesTotal, 'frame')}`].join(' · ')
 }

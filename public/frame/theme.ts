@@ -1,5 +1,9 @@
 import type { PictureColours, Rgb } from '../picture/picture-layer.js'
 
+type Theme = 'dark' | 'light'
+
+const THEME_KEY = 'tilestage-theme'
+
 /** The colours that the picture shares with the page's style sheet. */
 export function themeColours(): PictureColours {
   const style = getComputedStyle(document.documentElement)
@@ -10,8 +14,31 @@ export function themeColours(): PictureColours {
   return { void: rgb('--void'), edge: rgb('--edge') }
 }
 
-/** Dark unless the page's URL asks for `theme=light`: the picture is looked at, not the frame around it. */
+/**
+ * What the address asks for (`theme=light`), else what was chosen here before, else dark: the picture is looked at, not the
+ * frame around it.
+ */
 export function applyTheme(): void {
-  document.documentElement.dataset.theme =
-    new URLSearchParams(location.search).get('theme') === 'light' ? 'light' : 'dark'
+  const wanted = new URLSearchParams(location.search).get('theme') ?? localStorage.getItem(THEME_KEY)
+  document.documentElement.dataset.theme = wanted === 'light' ? 'light' : 'dark'
+}
+
+/** A button that changes between light and dark. @param changed the page has its new colours. */
+export function offerThemes(button: HTMLButtonElement, changed: () => void): void {
+  const root = document.documentElement
+  const showState = (): void => button.setAttribute('aria-pressed', String(root.dataset.theme === 'light'))
+  showState()
+  button.addEventListener('click', () => {
+    const theme: Theme = root.dataset.theme === 'light' ? 'dark' : 'light'
+    localStorage.setItem(THEME_KEY, theme)
+    // What the address asks for would win over the choice when the page is loaded again.
+    const url = new URL(location.href)
+    if (url.searchParams.has('theme')) {
+      url.searchParams.set('theme', theme)
+      history.replaceState(history.state, '', url)
+    }
+    root.dataset.theme = theme
+    showState()
+    changed()
+  })
 }

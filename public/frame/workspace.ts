@@ -25,6 +25,16 @@ export class Workspace {
     fullScreen.addEventListener('click', () => this.toggleFullScreen())
   }
 
+  /** Whether the dock is open, where that is not as the width of the window has it. */
+  get dockOpen(): boolean | undefined {
+    const open = this.#body.dataset.dock === 'open'
+    return this.isPhone || open === !NARROW.matches ? undefined : open
+  }
+
+  openDock(open: boolean): void {
+    if (!this.isPhone) this.#setDock(open)
+  }
+
   toggleDock(): void {
     this.#setDock(this.#body.dataset.dock !== 'open')
   }
@@ -50,6 +60,11 @@ export class Workspace {
     for (const tab of this.#tabs) tab.hidden = !names.includes(tab.dataset.sheet ?? '')
     const open = this.#body.dataset.sheet
     if (open && !names.includes(open)) this.#toggleSheet(open)
+  }
+
+  /** The picture is going to be worked on. */
+  closeSheet(): void {
+    if (this.#body.dataset.sheet) this.#toggleSheet('')
   }
 
   #setDock(open: boolean): void {

@@ -50,6 +50,12 @@ export function formatArea(widthUm: number, heightUm: number): string {
   return `${sides.join(' × ')}${THIN_SPACE}${unit.name}`
 }
 
+/** What an area measures, three significant digits: `1 240 µm²`, `9.37 mm²`. */
+export function formatSquare(um2: number): string {
+  const [value, unit] = um2 >= 1e6 ? [um2 / 1e6, 'mm²'] : [um2, 'µm²']
+  return `${formatSignificant(value, 3)}${THIN_SPACE}${unit}`
+}
+
 /** A resolution in µm whatever its size, three significant digits: `0.260 µm`. */
 export function formatResolution(umPerPx: number): string {
   return `${formatSignificant(umPerPx, 3)}${THIN_SPACE}µm`
@@ -61,15 +67,42 @@ export function formatPixelSize(xUm: number, yUm: number): string {
   return `${[...sides].join(' × ')}${THIN_SPACE}µm/px`
 }
 
+/** A floating-point number, with an exponent where zeros would hide its digits: `0.0125`, `3.403e38`. */
+export function formatFloat(value: number, digits: number): string {
+  const size = Math.abs(value)
+  if (size === 0 || (size >= 1e-4 && size < 1e7)) return formatSignificant(value, digits)
+  return value
+    .toExponential(digits - 1)
+    .replace('e+', 'e')
+    .replaceAll('-', MINUS)
+}
+
 /** A sample as stored: whole counts for integers, four significant digits for floating point. */
 export function formatSample(value: number, integer: boolean): string {
-  return integer ? formatNumber(value) : formatSignificant(value, 4)
+  return integer ? formatNumber(value) : formatFloat(value, 4)
+}
+
+/** A mean of samples: one decimal for integers, four significant digits for floating point. */
+export function formatMean(value: number, integer: boolean): string {
+  return integer ? formatNumber(value, 1) : formatSignificant(value, 4)
 }
 
 /** A share (0 … 1) in per cent with one decimal; what is there but less than that reads `< 0.1 %`. */
 export function formatShare(share: number): string {
   if (share > 0 && share < 0.001) return `<${THIN_SPACE}0.1${THIN_SPACE}%`
   return `${formatNumber(share * 100, 1)}${THIN_SPACE}%`
+}
+
+/** The size of a file, three significant digits: `842 kB`, `3.12 MB`. */
+export function formatBytes(bytes: number): string {
+  const [unit, name] = (
+    [
+      [1e9, 'GB'],
+      [1e6, 'MB'],
+      [1e3, 'kB'],
+    ] as const
+  ).find(([size]) => bytes >= size) ?? [1, 'B']
+  return `${formatSignificant(bytes / unit, 3)}${THIN_SPACE}${name}`
 }
 
 /** How long something will take: `4 s`, `3 min`, `2 h 10 min`. */
@@ -88,7 +121,7 @@ export function formatCount(count: number, noun: string): string {
 
 /** Read a number as this page writes it or as a keyboard does; `undefined` where it is none. */
 export function parseNumber(text: string): number | undefined {
-  const plain = text.replace(/\s/g, '').replace(MINUS, '-').replace(',', '.')
+  const plain = text.replace(/\s/g, '').replaceAll(MINUS, '-').replace(',', '.')
   const value = plain === '' ? Number.NaN : Number(plain)
   return Number.isFinite(value) ? value : undefined
 }

@@ -1,20 +1,46 @@
 import { element } from '../parts/element.js'
 import { formatArea, formatCount } from '../parts/number-format.js'
 import type { Look, Slice } from '../picture/look.js'
+import { coveredRect } from '../picture/stage-geometry.js'
 import type { PyramidInfo, Well } from '../server/pyramid-api.js'
 import { paintRegion, type RegionPicture, readRegion } from '../tiles/region-picture.js'
 import type { TileStore } from '../tiles/tile-store.js'
 import { rowName, type WellGrid, wellGrid } from './well-grid.js'
+import { wellMean } from './well-mean.js'
 
 const MAX_CELL_PX = 92
-const MIN_CELL_PX = 4
+/** Smaller cells have room for the mean intensity of their well, and still smaller ones only say that it is there. */
+const PICTURE_CELL_PX = 24
 const NAMED_CELL_PX = 16
+const MEAN_CELL_PX = 12
+const MIN_CELL_PX = 4
 const ROW_HEAD_PX = 18
+/** Width of the panel as long as it was never open. */
+const CLOSED_PANEL_PX = 288
+/** Between cells: narrower, the more columns there are. */
+const GAPS_PX = [
+  { columns: 25, gap: 1 },
+  { columns: 9, gap: 2 },
+  { columns: 0, gap: 4 },
+]
+/** Mean intensities are read from a picture of the plate that is about so large. */
+const PLATE_PX = 512
 const THUMBNAILS_AT_ONCE = 4
+const PAINT_MS_PER_FRAME = 3
+
+/** What there is to see in a cell. */
+type Detail = 'picture' | 'mean' | 'coverage'
 
 interface WellCell {
   readonly canvas: HTMLCanvasElement
   picture?: RegionPicture
+}
+
+/** Where the small pictures come from. */
+interface PlateSource {
+  readonly store: TileStore
+  readonly slice: Slice
+  readonly look: () => Look
 }
 
 /** The wells as a compact plate, each in the current colours; wells without a place on a plate as a list. */
@@ -29,8 +55,15 @@ export class PlatePanel {
   #pyramid: PyramidInfo | undefined
   #buttons = new Map<Well, HTMLButtonElement>()
   #current: Well | undefined
+  /** The well that Tab leads to. */
+  #tabStop: HTMLButtonElement | undefined
+  #source: PlateSource | undefined
+  #look: Look | undefined
+  #unpainted = new Set<WellCell>()
+  #painting: Promise<void> | undefined
   /** Of the grid; undefined where the wells are a list. */
   #columns: number | undefined
+  #cellPx = MAX_CELL_PX
 
   /** @param onChoose a well was clicked, or stepped to. */
   constructor(root: HTMLElement, onChoose: (well: Well) => void) {
@@ -48,36 +81,49 @@ export class PlatePanel {
     new ResizeObserver(() => this.#fitCells()).observe(root)
   }
 
-  /** Lay out the wells of a pyramid; the panel hides where there are none. */
+  /** Lay out the wells of a pyramid; the panel hides where there are none, or but one without a place on a plate. */
   show(pyramid: PyramidInfo): void {
-    const earlier = pyramid.id === this.#pyramid?.id ? this.#cells : new Map<Well, WellCell>()
+    const earlier = new Map(
+      pyramid.id === this.#pyramid?.id ? [...this.#cells].map(([well, cell]) => [areaName(well), cell]) : [],
+    )
     const focused = [...this.#buttons].find(([, button]) => button === document.activeElement)?.[0]
     this.#pyramid = pyramid
-    this.#cells = new Map(pyramid.wells.map(well => [well, pictureOf(well, earlier) ?? emptyCell()]))
+    this.#source = undefined
+    this.#cells = new Map(pyramid.wells.map(well => [well, earlier.get(areaName(well)) ?? emptyCell()]))
     this.#buttons = new Map([...this.#cells].map(([well, cell]) => [well, this.#wellButton(well, cell)]))
-    this.#root.hidden = pyramid.wells.length === 0
     const { used = 0, skipped = 0 } = pyramid.frames ?? {}
     const skippedText = skipped > 0 ? `, ${skipped} skipped` : ''
     const framesText = pyramid.frames ? ` · ${formatCount(used, 'frame')}${skippedText}` : ''
     this.#summary.textContent = formatCount(pyramid.wells.length, 'well') + framesText
     this.#columns = undefined
     const grid = wellGrid(pyramid.wells)
+    this.#root.hidden = !grid && pyramid.wells.length < 2
     if (grid) this.#layOutGrid(grid)
     else this.#layOutList(pyramid.wells)
     this.setCurrent(undefined)
     for (const [well, button] of this.#buttons) if (well.name === focused?.name) button.focus()
   }
 
-  /** Read the small pictures, a few at a time. @returns once all are there or have failed. */
-  async load(store: TileStore, slice: Slice, look: () => Look): Promise<void> {
+  /** Read as much as the cells have room to show. @returns once all is there or has failed. */
+  load(store: TileStore, slice: Slice, look: () => Look): Promise<void> {
+    this.#look = look()
+    this.#source = { store, slice, look }
+    return this.#read(this.#source)
+  }
+
+  async #read(source: PlateSource): Promise<void> {
+    if (this.#detail === 'picture') await this.#readPictures(source)
+    if (this.#detail === 'mean') await this.#readMeans(source)
+  }
+
+  async #readPictures({ store, slice, look }: PlateSource): Promise<void> {
     const queue = [...this.#cells]
+    const targetPx = this.#cellPx * devicePixelRatio
     const work = async (): Promise<void> => {
       for (let next = queue.shift(); next && this.#cells.has(next[0]); next = queue.shift()) {
         const [well, cell] = next
-        const target = cell.canvas.clientWidth * devicePixelRatio || MAX_CELL_PX
         try {
-          const channels = look().channels.map(({ channel }) => channel)
-          cell.picture = await readRegion(store, slice, channels, well, target)
+          cell.picture = await readRegion(store, slice, channelsOf(look()), well, targetPx)
           paintRegion(cell.canvas, cell.picture, look(), store.pyramid.wells)
         } catch {
           // A tile that cannot be read is reported by the store; its well stays empty here.
@@ -87,22 +133,77 @@ export class PlatePanel {
     await Promise.all(Array.from({ length: THUMBNAILS_AT_ONCE }, work))
   }
 
-  /** Paint the small pictures anew; those of other channels have to be loaded. */
-  setLook(look: Look): void {
-    const wells = this.#pyramid?.wells ?? []
-    for (const { canvas, picture } of this.#cells.values()) if (picture) paintRegion(canvas, picture, look, wells)
+  async #readMeans(source: PlateSource): Promise<void> {
+    const { store, slice, look } = source
+    try {
+      const plate = await readRegion(store, slice, channelsOf(look()), coveredRect(store.pyramid), PLATE_PX)
+      if (source !== this.#source) return
+      for (const [well, cell] of this.#cells) cell.picture = wellMean(plate, well)
+    } catch {
+      // As above.
+    }
+    await this.setLook(look())
+  }
+
+  /**
+   * Paint the small pictures anew, as many in a frame as do not hold up the picture; those of other channels have to be
+   * loaded.
+   *
+   * @returns once all are painted.
+   */
+  setLook(look: Look): Promise<void> {
+    this.#look = look
+    for (const cell of this.#cells.values()) if (cell.picture) this.#unpainted.add(cell)
+    this.#showFacts()
+    this.#painting ??= this.#paint()
+    return this.#painting
+  }
+
+  async #paint(): Promise<void> {
+    while (this.#unpainted.size > 0) {
+      await new Promise(requestAnimationFrame)
+      const endsAt = performance.now() + PAINT_MS_PER_FRAME
+      // Those that were added first come first: while the look goes on changing, every cell has its turn.
+      for (const cell of this.#unpainted) {
+        this.#unpainted.delete(cell)
+        if (cell.picture && this.#look) paintRegion(cell.canvas, cell.picture, this.#look, this.#pyramid?.wells ?? [])
+        if (performance.now() > endsAt) break
+      }
+    }
+    this.#painting = undefined
   }
 
   /** Mark the well that is looked at. */
   setCurrent(well: Well | undefined): void {
-    this.#current = well
-    for (const [other, button] of this.#buttons) {
-      button.ariaCurrent = other === well ? 'true' : null
-      button.tabIndex = other === (well ?? this.#pyramid?.wells[0]) ? 0 : -1
+    // A plate has a thousand wells: only those are touched that change.
+    for (const other of [this.#current, well]) {
+      const button = other && this.#buttons.get(other)
+      if (button) button.ariaCurrent = other === well ? 'true' : null
     }
+    this.#current = well
+    const stop = well ?? this.#pyramid?.wells[0]
+    if (this.#tabStop) this.#tabStop.tabIndex = -1
+    this.#tabStop = stop && this.#buttons.get(stop)
+    if (this.#tabStop) this.#tabStop.tabIndex = 0
     this.#name.textContent = well?.name ?? '–'
     this.#name.title = well?.name ?? ''
-    this.#facts.textContent = well && this.#pyramid ? wellFacts(well, this.#pyramid) : 'Whole plate'
+    this.#showFacts()
+  }
+
+  #showFacts(): void {
+    const well = this.#current
+    const pyramid = this.#pyramid
+    if (!well || !pyramid) {
+      this.#facts.textContent = 'Whole plate'
+      return
+    }
+    const index = pyramid.wells.indexOf(well)
+    const isOwn = this.#look?.channels.some(({ ofWells }) => ofWells?.has(index))
+    this.#facts.textContent = isOwn ? `own contrast · ${formatCount(well.frames, 'frame')}` : wellFacts(well, pyramid)
+  }
+
+  get isShown(): boolean {
+    return !this.#root.hidden
   }
 
   get current(): Well | undefined {
@@ -127,37 +228,46 @@ export class PlatePanel {
     for (let column = grid.firstColumn; column < grid.endColumn; column++) {
       head.append(headCell('columnheader', `${column + 1}`))
     }
+    const placed = new Map(grid.wells.map(({ row, column, well }) => [`${row},${column}`, this.#buttons.get(well)]))
     const rows = [head]
     for (let row = grid.firstRow; row < grid.endRow; row++) {
       const line = gridRow()
       line.append(headCell('rowheader', rowName(row)))
       for (let column = grid.firstColumn; column < grid.endColumn; column++) {
-        const placed = grid.wells.find(well => well.row === row && well.column === column)
-        const content = placed ? this.#buttons.get(placed.well) : undefined
-        line.append(gridCell(content, `${rowName(row)}${column + 1}`))
+        line.append(gridCell(placed.get(`${row},${column}`), `${rowName(row)}${column + 1}`))
       }
       rows.push(line)
     }
     this.#grid.replaceChildren(...rows)
   }
 
-  /** Make the cells as large as the panel is wide. */
+  /** Make the cells as large as the panel is wide, and show as much in them as fits. */
   #fitCells(): void {
     const columns = this.#columns
+    if (columns === undefined) return
     const style = getComputedStyle(this.#root)
-    const width = this.#root.clientWidth - Number.parseFloat(style.paddingLeft) - Number.parseFloat(style.paddingRight)
-    if (columns === undefined || !(width > 0)) return
-    const gap = columns > 8 ? 2 : 4
+    const padding = Number.parseFloat(style.paddingLeft) + Number.parseFloat(style.paddingRight)
+    const width = (this.#root.clientWidth || CLOSED_PANEL_PX) - padding
+    const gap = GAPS_PX.find(each => columns >= each.columns)?.gap ?? 0
     const room = Math.floor((width - ROW_HEAD_PX - gap * columns) / columns)
-    const cellPx = Math.min(MAX_CELL_PX, Math.max(MIN_CELL_PX, room))
-    this.#grid.style.setProperty('--cell', `${cellPx}px`)
+    const detail = this.#detail
+    this.#cellPx = Math.min(MAX_CELL_PX, Math.max(MIN_CELL_PX, room))
+    this.#grid.style.setProperty('--cell', `${this.#cellPx}px`)
     this.#grid.style.gap = `${gap}px`
-    this.#grid.style.gridTemplateColumns = `${ROW_HEAD_PX}px repeat(${columns}, ${cellPx}px)`
-    // Names of columns that are too narrow for them would run into each other: every fourth is shown then.
-    this.#grid.classList.toggle('narrow', cellPx < NAMED_CELL_PX)
+    this.#grid.style.gridTemplateColumns = `${ROW_HEAD_PX}px repeat(${columns}, ${this.#cellPx}px)`
+    // Names of columns and rows that are too narrow for them would run into each other: every fourth is shown then.
+    this.#grid.classList.toggle('narrow', this.#cellPx < NAMED_CELL_PX)
+    this.#grid.classList.toggle('coverage', this.#detail === 'coverage')
+    if (this.#source && this.#detail !== detail) void this.#read(this.#source)
+  }
+
+  get #detail(): Detail {
+    if (this.#cellPx < MEAN_CELL_PX) return 'coverage'
+    return this.#cellPx < PICTURE_CELL_PX ? 'mean' : 'picture'
   }
 
   #layOutList(wells: readonly Well[]): void {
+    this.#cellPx = MAX_CELL_PX
     this.#grid.className = 'wells list'
     this.#grid.setAttribute('role', 'group')
     this.#grid.style.cssText = ''
@@ -168,6 +278,7 @@ export class PlatePanel {
   #wellButton(well: Well, { canvas }: WellCell): HTMLButtonElement {
     const button = document.createElement('button')
     button.className = 'well'
+    button.tabIndex = -1
     const name = `${well.name}, ${formatCount(well.frames, 'frame')}`
     button.setAttribute('aria-label', name)
     button.title = name
@@ -199,11 +310,13 @@ export class PlatePanel {
   }
 }
 
-/** The picture of the same well before frames were added elsewhere. */
-function pictureOf({ name, x0, y0, x1, y1 }: Well, cells: ReadonlyMap<Well, WellCell>): WellCell | undefined {
-  const isSame = (well: Well): boolean =>
-    well.name === name && well.x0 === x0 && well.y0 === y0 && well.x1 === x1 && well.y1 === y1
-  return [...cells].find(([well]) => isSame(well))?.[1]
+/** The same for the same well before frames were added elsewhere. */
+function areaName({ name, x0, y0, x1, y1 }: Well): string {
+  return [x0, y0, x1, y1, name].join()
+}
+
+function channelsOf({ channels }: Look): number[] {
+  return channels.map(({ channel }) => channel)
 }
 
 function emptyCell(): WellCell {

@@ -1,12 +1,12 @@
-import type { Well } from '../server/pyramid-api.js'
+import type { Rect } from '../../src/plane.js'
+import { intersect, stageOfPixel } from '../picture/stage-geometry.js'
+import type { ViewFrame } from '../picture/view-frame.js'
+import type { PyramidInfo } from '../server/pyramid-api.js'
 
-/** A well's box on the screen, px. */
-export interface WellOnScreen {
-  readonly well: Well
+interface Label {
+  readonly name: string
   readonly left: number
   readonly top: number
-  readonly right: number
-  readonly bottom: number
 }
 
 const FONT_PX = 13
@@ -14,7 +14,7 @@ const GAP_PX = 6
 /** Names of wells narrower than this would run into each other. */
 const MIN_WELL_PX = 18
 
-/** Names beside the wells while more than one is in sight: above the samples, never over them. */
+/** Names beside the wells while more than one is in sight: above the samples, never over them, and always upright. */
 export class WellLabels {
   readonly #canvas: HTMLCanvasElement
 
@@ -22,7 +22,7 @@ export class WellLabels {
     this.#canvas = canvas
   }
 
-  draw(wells: readonly WellOnScreen[]): void {
+  draw(pyramid: PyramidInfo, frame: ViewFrame): void {
     const canvas = this.#canvas
     const ratio = devicePixelRatio
     const width = Math.round(canvas.clientWidth * ratio)
@@ -33,15 +33,8 @@ export class WellLabels {
     if (!context) return
     context.setTransform(ratio, 0, 0, ratio, 0, 0)
     context.clearRect(0, 0, width, height)
-    const inSight = wells.filter(
-      ({ left, top, right, bottom }) =>
-        right > 0 &&
-        bottom > 0 &&
-        left < canvas.clientWidth &&
-        top < canvas.clientHeight &&
-        right - left >= MIN_WELL_PX,
-    )
-    if (inSight.length < 2) return
+    const labels = labelsInSight(pyramid, frame)
+    if (labels.length < 2) return
     const style = getComputedStyle(canvas)
     context.font = `600 ${FONT_PX}px ${style.fontFamily}`
     context.textAlign = 'center'
@@ -50,10 +43,37 @@ export class WellLabels {
     context.lineWidth = 4
     context.strokeStyle = style.textDecorationColor
     context.fillStyle = style.color
-    for (const { well, left, top, right } of inSight) {
-      const position = [(left + right) / 2, top - GAP_PX] as const
-      context.strokeText(well.name, ...position)
-      context.fillText(well.name, ...position)
+    for (const { name, left, top } of labels) {
+      context.strokeText(name, left, top - GAP_PX)
+      context.fillText(name, left, top - GAP_PX)
     }
   }
+}
+
+/** Where the names go: the middle of the upper edge of each well's box on the screen. */
+function labelsInSight(pyramid: PyramidInfo, frame: ViewFrame): Label[] {
+  const visible = frame.visibleRect(pyramid)
+  const { x, y } = pyramid.pixelSizeUm
+  const labels: Label[] = []
+  for (const well of pyramid.wells) {
+    // A plate has a thousand wells, and this is done for every frame: most are out of sight, or too small however turned.
+    if (!intersect(well, visible)) continue
+    if (Math.hypot((well.x1 - well.x0) * x, (well.y1 - well.y0) * y) < MIN_WELL_PX * frame.umPerPx) continue
+    const { left, top, right, bottom } = screenBox(well, pyramid, frame)
+    const isInSight = right > 0 && bottom > 0 && left < frame.width && top < frame.height
+    if (isInSight && right - left >= MIN_WELL_PX) labels.push({ name: well.name, left: (left + right) / 2, top })
+  }
+  return labels
+}
+
+function screenBox({ x0, y0, x1, y1 }: Rect, pyramid: PyramidInfo, frame: ViewFrame) {
+  const corners = [
+    { x: x0, y: y0 },
+    { x: x1, y: y0 },
+    { x: x1, y: y1 },
+    { x: x0, y: y1 },
+  ].map(corner => frame.toScreen(stageOfPixel(pyramid, corner)))
+  const lefts = corners.map(({ left }) => left)
+  const tops = corners.map(({ top }) => top)
+  return { left: Math.min(...lefts), right: Math.max(...lefts), top: Math.min(...tops), bottom: Math.max(...tops) }
 }

@@ -7,6 +7,7 @@ import {
   request,
   type TilesEvent,
 } from './pyramid-api.js'
+import type { RoiEvent } from './roi-api.js'
 
 /**
  * How the page hears of swaps and growth: `live` by the event stream, `polling` where a proxy holds the stream back,
@@ -27,6 +28,8 @@ export interface FeedListener {
   /** The server is there; told every 2 s while the stream works. */
   beat(): void
   refused(swap: RefusedSwap): void
+  /** The list of ROIs of a pyramid has changed. */
+  rois(change: RoiEvent): void
   /**
    * @param retryAtMs while lost: when the next attempt is due, in `performance.now()` time.
    * @param refusal what the server said, where it is there and does not let this page read.
@@ -136,6 +139,7 @@ export class EventFeed {
     if (event === 'tiles') this.#listener.tiles(JSON.parse(fieldOf('data')) as TilesEvent)
     if (event === 'build') this.#listener.build(JSON.parse(fieldOf('data')) as BuildEvent)
     if (event === 'beat') this.#listener.beat()
+    if (event === 'rois') this.#listener.rois(JSON.parse(fieldOf('data')) as RoiEvent)
     if (event === 'refused') this.#listener.refused(JSON.parse(fieldOf('data')) as RefusedSwap)
   }
 

@@ -23,6 +23,8 @@ export interface PyramidInfo {
   /** Changes whenever a pixel may have changed. */
   readonly version: string
   readonly complete: boolean
+  /** `tilestage`, or what made it instead. */
+  readonly format: string
   readonly width: number
   readonly height: number
   readonly tileSize: number
@@ -31,6 +33,8 @@ export interface PyramidInfo {
   readonly originUm: PointUm
   readonly pixelSizeUm: PointUm
   readonly sampleType: SampleType
+  /** The stored value that stands for dark: stored − dark level = counts above dark. */
+  readonly darkLevel: number
   readonly channels: readonly { readonly name: string; readonly color: string | null; readonly window: Window }[]
   readonly zPlanes: number
   readonly timePoints: number
@@ -55,7 +59,7 @@ export interface Growth extends BuildProgress {
 
 export type PyramidSummary = Pick<
   PyramidInfo,
-  'id' | 'name' | 'version' | 'complete' | 'width' | 'height' | 'pixelSizeUm'
+  'id' | 'name' | 'version' | 'complete' | 'width' | 'height' | 'pixelSizeUm' | 'growth'
 > & {
   readonly current: boolean
 }
@@ -150,14 +154,32 @@ export class ApiError extends Error {
   }
 }
 
+/** Why something failed, in a sentence: browsers have words of their own for a server that does not answer. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error && !(error instanceof TypeError) ? error.message : 'The server does not answer.'
+}
+
 const TOKEN_KEY = 'tilestage-token'
 
-/** Move `#token=…` out of the address bar, where it would be copied along, into this tab's memory. */
+/** Move `#token=…` out of the address bar, where it would be copied along, into this tab's memory; the rest stays. */
 export function keepToken(): void {
+  const parts = location.hash.slice(1).split('&')
+  const rest = parts.filter(part => !part.startsWith('token='))
+  if (rest.length === parts.length) return
   const token = new URLSearchParams(location.hash.slice(1)).get('token')
-  if (!token) return
+  if (token) sessionStorage.setItem(TOKEN_KEY, token)
+  const hash = rest.length > 0 ? `#${rest.join('&')}` : ''
+  history.replaceState(history.state, '', location.pathname + location.search + hash)
+}
+
+/** Whether this tab was given a token. */
+export function hasToken(): boolean {
+  return sessionStorage.getItem(TOKEN_KEY) !== null
+}
+
+/** Change the server with this token from now on, as long as this tab is open. */
+export function useToken(token: string): void {
   sessionStorage.setItem(TOKEN_KEY, token)
-  history.replaceState(history.state, '', location.pathname + location.search)
 }
 
 /**
@@ -176,11 +198,12 @@ export async function request(url: string, init: RequestInit = {}): Promise<Resp
   throw new ApiError(reply.status, problem?.message ?? `The server answered ${reply.status}.`)
 }
 
-async function readJson<T>(url: string, signal?: AbortSignal): Promise<T> {
+/** @throws as `request`. */
+export async function readJson<T>(url: string, signal?: AbortSignal): Promise<T> {
   return (await (await request(url, { signal: signal ?? null, cache: 'no-cache' })).json()) as T
 }
 
-const pyramidUrl = (id: string): string => `pyramids/${encodeURIComponent(id)}`
+export const pyramidUrl = (id: string): string => `pyramids/${encodeURIComponent(id)}`
 
 export function readCurrent(signal?: AbortSignal): Promise<CurrentPyramid & { readonly refused: RefusedSwap | null }> {
   return readJson('current', signal)
@@ -190,19 +213,48 @@ export async function listPyramids(): Promise<readonly PyramidSummary[]> {
   return (await readJson<{ pyramids: PyramidSummary[] }>('pyramids')).pyramids
 }
 
+/** Name and version of the program that serves. */
+export async function readSoftware(): Promise<string> {
+  return `tilestage ${(await readJson<{ version: string }>('healthz')).version}`
+}
+
+/** An address that a link can open: it cannot send the token, so the server signs it. */
+export async function linkableUrl(url: string): Promise<string> {
+  if (!hasToken()) return url
+  try {
+    const reply = await request('signatures', { method: 'POST', body: new URLSearchParams({ url }) })
+    return ((await reply.json()) as { url: string }).url
+  } catch (error) {
+    // The token is of no use here: the server has none, or another one.
+    if (error instanceof ApiError) return url
+    throw error
+  }
+}
+
 export function readPyramid(id: string): Promise<PyramidInfo> {
   return readJson(pyramidUrl(id))
 }
 
-const planeQuery = ({ channel, timePoint, zPlane }: PlaneSelection): string =>
+export const planeQuery = ({ channel, timePoint, zPlane }: PlaneSelection): string =>
   `channel=${channel}&t=${timePoint}&depth=${zPlane}`
 
 export function readCoverage(id: string, plane: PlaneSelection): Promise<CoverageRuns> {
   return readJson(`${pyramidUrl(id)}/coverage?${planeQuery(plane)}`)
 }
 
-export function readHistogram(id: string, channel: number, bins: number): Promise<HistogramReply> {
-  return readJson(`${pyramidUrl(id)}/histogram?channel=${channel}&bins=${bins}`)
+/** As many as the histogram panel can draw, and more. */
+const HISTOGRAM_BINS = 1024
+
+/** How often the values of a channel occur. */
+export function readHistogram(id: string, channel: number): Promise<HistogramReply> {
+  return readJson(`${pyramidUrl(id)}/histogram?channel=${channel}&bins=${HISTOGRAM_BINS}`)
+}
+
+/** The same of one plane of a well; the server counts a level that is quickly read. */
+export function readWellHistogram(id: string, plane: PlaneSelection, well: Rect): Promise<HistogramReply> {
+  const { x0, y0, x1, y1 } = well
+  const area = `x=${x0}&y=${y0}&w=${x1 - x0}&h=${y1 - y0}&units=px`
+  return readJson(`${pyramidUrl(id)}/histogram?${planeQuery(plane)}&${area}&bins=${HISTOGRAM_BINS}`)
 }
 
 /**

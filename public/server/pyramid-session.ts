@@ -12,14 +12,18 @@ import {
 } from './pyramid-api.js'
 
 export interface SessionListener {
-  /** Which plane of a pyramid is going to be shown. */
-  planeOf(pyramid: PyramidInfo): PlaneSelection
+  /** Which planes of a pyramid are going to be shown. */
+  planesOf(pyramid: PyramidInfo): readonly PlaneSelection[]
   /** Another pyramid, or another version of the same, is open. */
   opened(store: TileStore, before: PyramidInfo | undefined): void
   /** The server has no current pyramid. */
   empty(): void
   /** The pinned pyramid is not there any more. */
   gone(): void
+  /** What a link names is shown; the server's current pyramid is another one. */
+  linked(shown: PyramidInfo, current: CurrentPyramid['current']): void
+  /** The server does not know what a link names; its current pyramid is going to be shown. */
+  linkUnknown(): void
   /** A pyramid could not be opened for another reason. */
   failed(message: string): void
   /** A tile could not be read. */
@@ -42,6 +46,11 @@ export class PyramidSession {
   /** Not shown yet, but tile changes concern it as well. */
   #opening: TileStore | undefined
   #current: CurrentPyramid['current'] = null
+  #isCurrentKnown = false
+  /** The pyramid that a link names, until the server's current one is known. */
+  #linked: string | undefined
+  /** The pyramid that is pinned because a link names it. */
+  #pinnedByLink: string | undefined
   /** Of the server's current pyramid, as it was told last. */
   #changes: number | undefined
   /** Only the newest of several openings under way counts. */
@@ -62,11 +71,36 @@ export class PyramidSession {
 
   /** Show one pyramid whatever the server's current one is; `undefined` follows the server again. */
   async pin(id: string | undefined): Promise<void> {
+    this.#linked = undefined
+    this.#setPin(id)
+    await this.refresh()
+  }
+
+  #setPin(id: string | undefined): void {
+    this.#pinnedByLink = undefined
     const url = new URL(location.href)
     if (id === undefined) url.searchParams.delete(PIN)
     else url.searchParams.set(PIN, id)
+    // What it tells of another pyramid than the one that is going to be shown is over.
+    if ((id ?? this.#current?.id) !== this.#store?.pyramid.id) url.hash = ''
     history.replaceState(history.state, '', url)
+  }
+
+  /** Show the pyramid that a link names: the server's current one is followed, any other is pinned. */
+  async openLinked(id: string): Promise<void> {
+    this.#linked = id
+    if (!this.#isCurrentKnown) return
+    this.#decideLinked()
     await this.refresh()
+  }
+
+  #decideLinked(): void {
+    const linked = this.#linked
+    this.#linked = undefined
+    if (linked === undefined || linked === this.pinned) return
+    const isCurrent = linked === this.#current?.id
+    this.#setPin(isCurrent ? undefined : linked)
+    if (!isCurrent) this.#pinnedByLink = linked
   }
 
   /**
@@ -97,7 +131,9 @@ export class PyramidSession {
     const countTells = changes !== undefined && this.pinned === undefined
     const missed = !gapless && !(countTells && changes === this.#changes)
     this.#current = current
+    this.#isCurrentKnown = true
     this.#changes = changes
+    this.#decideLinked()
     for (const store of [this.#store, this.#opening]) if (store && missed) store.hasGap = true
     const shown = this.#store?.pyramid
     if (this.pinned === undefined && current) {
@@ -116,7 +152,8 @@ export class PyramidSession {
     if (store?.pyramid.id !== id) return
     store.setVersions(shards)
     this.#listener.grew()
-    if (plan !== store.planOf(this.#listener.planeOf(store.pyramid))) this.#catchUp()
+    const isOfPlan = (plane: PlaneSelection): boolean => store.planOf(plane) === plan
+    if (!this.#listener.planesOf(store.pyramid).every(isOfPlan)) this.#catchUp()
   }
 
   /** Of the server's current pyramid events tell that it is complete; any other has to be asked. */
@@ -155,17 +192,25 @@ export class PyramidSession {
       if (!isNewest() || (before && isSameVersion(before, pyramid))) return
       const store = new TileStore(pyramid, error => this.#onTileFailure(error))
       this.#opening = store
-      await store.prepare(this.#listener.planeOf(pyramid))
+      await Promise.all(this.#listener.planesOf(pyramid).map(plane => store.prepare(plane)))
       if (!isNewest()) return
       if (this.#store) store.adopt(this.#store)
       this.#close()
       this.#store = store
       this.#opening = undefined
       this.#listener.opened(store, before)
+      if (pinned !== undefined && pinned === this.#pinnedByLink) this.#listener.linked(pyramid, this.#current)
+      this.#pinnedByLink = undefined
       if (store.hasGap) this.#catchUp()
     } catch (error) {
       if (!isNewest()) return
-      if (error instanceof ApiError && error.status === 404 && pinned !== undefined) this.#listener.gone()
+      const isUnknown = error instanceof ApiError && error.status === 404 && pinned !== undefined
+      if (isUnknown && pinned === this.#pinnedByLink) {
+        this.#setPin(undefined)
+        this.#listener.linkUnknown()
+        return this.#open(isNewest)
+      }
+      if (isUnknown) this.#listener.gone()
       else if (error instanceof ApiError) this.#listener.failed(error.message)
       // A server that does not answer is the event feed's matter; it calls `follow` when it is back.
       else if (!(error instanceof TypeError)) throw error
@@ -179,7 +224,7 @@ export class PyramidSession {
     try {
       const pyramid = await readPyramid(store.pyramid.id)
       if (!isSameVersion(pyramid, store.pyramid)) return await this.refresh()
-      await store.replan(pyramid, this.#listener.planeOf(pyramid))
+      await store.replan(pyramid, this.#listener.planesOf(pyramid))
       if (store === this.#store) this.#listener.replanned(store)
     } catch (error) {
       // What is shown stays; the event feed finds out as well, and comes back to it.
