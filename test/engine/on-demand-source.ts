@@ -7,7 +7,7 @@ const MODULE = new URL('./on-demand-reader.mjs', import.meta.url).href
 export interface OnDemandOptions extends Partial<Omit<FrameSeries, 'frames'>> {
   readonly url?: string
   /** Stage positions, µm; 1 µm a pixel. */
-  readonly frames: readonly { readonly xUm: number; readonly yUm: number }[]
+  readonly frames: readonly { readonly xUm: number; readonly yUm: number; readonly channel?: number }[]
   readonly frameSize?: Size
   readonly slowMs?: number
   readonly broken?: readonly number[]
@@ -44,11 +44,11 @@ export function onDemandSource(options: OnDemandOptions): FrameSource {
     frameSize,
     sampleType: 'uint16',
     frames: frames.map(
-      ({ xUm, yUm }, index): Frame => ({
+      ({ xUm, yUm, channel = 0 }, index): Frame => ({
         index,
         position: { xUm, yUm },
         stagePosition: { xUm, yUm },
-        channel: 0,
+        channel,
         zPlane: 0,
         timePoint: 0,
         stamp: broken?.includes(index) ? 'broken' : 'whole',

@@ -15,7 +15,7 @@ import {
   parseNumber,
 } from '../../public/parts/number-format.js'
 import { extentOfRect, isSameArea, mapFromPixel, pixelFromMap } from '../../public/picture/stage-geometry.js'
-import { packTile } from '../../public/picture/tile-texels.js'
+import { TileTexels } from '../../public/picture/tile-texels.js'
 import { firstLook, staysInPlace, wellInView } from '../../public/picture/view-choices.js'
 import { parseWellName, rowName, wellGrid } from '../../public/plate/well-grid.js'
 import type { PyramidInfo } from '../../public/server/pyramid-api.js'
@@ -30,6 +30,7 @@ const PYRAMID: PyramidInfo = {
   name: 'plate',
   version: 'v',
   complete: true,
+  format: 'tilestage',
   width: 1000,
   height: 1000,
   tileSize: 256,
@@ -37,6 +38,7 @@ const PYRAMID: PyramidInfo = {
   originUm: { x: 0, y: 0 },
   pixelSizeUm: { x: 1, y: 1 },
   sampleType: 'uint16',
+  darkLevel: 100,
   channels: [],
   zPlanes: 1,
   timePoints: 1,
@@ -200,10 +202,35 @@ t.test('coverage runs say which tiles hold samples', async t => {
   t.notOk(coverage.has({ level: 0, column: 0, row: 0 }), 'a level without tiles')
 })
 
-t.test('unsigned samples become low byte, high byte and state, others floats and state', async t => {
-  const mask = Uint8Array.of(1, 0)
-  t.same([...packTile({ samples: Uint16Array.of(0x1234, 7), mask }, 'bytes')], [0x34, 0x12, 0, 255, 7, 0, 0, 0])
-  t.same([...packTile({ samples: Float32Array.of(-1.5, Number.NaN), mask: undefined }, 'floats')], [-1.5, 1, 0, 0])
+t.test('texels keep every value, what is not covered, and the nearest samples of neighbours', async t => {
+  const mask = Uint8Array.of(1, 0, 1, 1)
+  const bytes = new TileTexels(2, 2, 'bytes')
+  bytes.put({ samples: Uint16Array.of(0x1234, 7, 3, 65535), mask }, 1)
+  bytes.put({ samples: Uint16Array.of(1, 2, 3, 4), mask: undefined }, 1, 1, 0)
+  bytes.put({ samples: Uint16Array.of(5, 6, 7, 8), mask: undefined }, 1, -1, -1)
+  const texel = (row: number, column: number): number[] => [...bytes.texels].slice(16 * row + 4 * column).slice(0, 4)
+  t.ok(
+    bytes.texels.subarray(0, 64).every(part => part === 0),
+    'a channel without a tile is uncovered',
+  )
+  t.same(texel(5, 1), [0x34, 0x12, 0, 255])
+  t.same(texel(5, 2), [7, 0, 0, 0])
+  t.same(texel(6, 2), [255, 255, 0, 255])
+  t.same(
+    [texel(5, 3), texel(6, 3)],
+    [
+      [1, 0, 0, 255],
+      [3, 0, 0, 255],
+    ],
+    'the neighbour on the right',
+  )
+  t.same(texel(4, 0), [8, 0, 0, 255], 'and the one at the corner')
+  t.same(texel(7, 1), [0, 0, 0, 0], 'where none was put')
+  const floats = new TileTexels(1, 1, 'floats')
+  floats.put({ samples: Float32Array.of(Number.NaN), mask: undefined }, 0)
+  t.same([...floats.texels.subarray(8, 10)], [0, 0])
+  floats.put({ samples: Float32Array.of(-1.5), mask: undefined }, 0)
+  t.same([...floats.texels.subarray(8, 10)], [-1.5, 1])
 })
 
 t.test('a histogram of integers is exact, counts covered samples alone, and gives percentiles', async t => {
@@ -262,6 +289,24 @@ t.test('colour maps begin and end where their authors say', async t => {
     [253, 231, 37],
   ])
 })
+
+t.test('the colours for signed data are grey in the middle, and equally far from it on both sides', async t => {
+  const map = COLOUR_TABLES['blue-red']
+  const colour = (step: number): number[] => [...map.subarray(4 * step, 4 * step + 3)]
+  t.same(colour(127), [206, 206, 206])
+  t.same(colour(128), [206, 206, 206])
+  for (const away of [20, 60, 100, 127]) {
+    const [blue, red] = [colour(127 - away), colour(128 + away)] as [number[], number[]]
+    t.ok((blue[2] as number) > (blue[0] as number) && (red[0] as number) > (red[2] as number))
+    t.ok(Math.abs(luminance(blue) - luminance(red)) < 0.04, `${away} steps away both are equally light`)
+  }
+})
+
+/** Relative luminance of red, green and blue (sRGB), 0 … 1. */
+function luminance(colour: readonly number[]): number {
+  const [red = 0, green = 0, blue = 0] = colour.map(part => (part / 255) ** 2.2)
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+}
 
 t.test('wells are placed by their names, and listed where a name says no place', async t => {
   t.same(parseWellName('B07'), { row: 1, column: 6 })

@@ -1,11 +1,14 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
+import type { Look } from '../../public/picture/look.js'
 import type { Rect } from '../../src/plane.js'
-import type { Pyramid } from '../../src/pyramid/pyramid.js'
+import type { MosaicSelection, Pyramid } from '../../src/pyramid/pyramid.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
 import { type OpenPage, readScreen, type Screen, untilReady } from './browser.js'
 
+const BELOW = [0x2f, 0x6b, 0xff]
+const ABOVE = [0xff, 0x3b, 0x30]
 /** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */
 export const PICTURE_TOP = 44
 export const FREE = { x0: 60, y0: 230, x1: 740, y1: 790 }
@@ -23,6 +26,11 @@ export interface ViewOfPicture extends Rect {
   readonly level: number
 }
 
+/** Of brightness 0 … 1: a tenth of a step. */
+const STEP_PRECISION = 0.1 / 255
+
+export const FIRST_PLANE = { channel: 0, zPlane: 0, timePoint: 0 }
+
 export type Sampler = (x: number, y: number) => number | undefined
 
 /**
@@ -30,8 +38,12 @@ export type Sampler = (x: number, y: number) => number | undefined
  *
  * @param area in pixels of the level; what lies outside is unknown.
  */
-export async function readSamples(pyramid: Pyramid, level: number, area: Rect): Promise<Sampler> {
-  const plane = { channel: 0, zPlane: 0, timePoint: 0 }
+export async function readSamples(
+  pyramid: Pyramid,
+  level: number,
+  area: Rect,
+  plane: MosaicSelection = FIRST_PLANE,
+): Promise<Sampler> {
   const coverage = pyramid.coverage(plane)
   const { tileSize } = pyramid.geometry
   const tileOf = (pixel: number): number => Math.floor(pixel / tileSize)
@@ -46,7 +58,8 @@ export async function readSamples(pyramid: Pyramid, level: number, area: Rect): 
   return (x, y) => {
     const tile = tiles.get(`${tileOf(x)},${tileOf(y)}`)
     const index = (y - tileOf(y) * tileSize) * tileSize + (x - tileOf(x) * tileSize)
-    return tile && (!tile.mask || tile.mask[index]) ? tile.samples[index] : undefined
+    const value = tile && tile.mask?.[index] !== 0 ? tile.samples[index] : undefined
+    return Number.isNaN(value) ? undefined : value
   }
 }
 
@@ -54,12 +67,12 @@ export async function viewOf(page: Page): Promise<ViewOfPicture> {
   return page.evaluate(() => (window as unknown as { tilestage: { view: ViewOfPicture } }).tilestage.view)
 }
 
-/** The level's sample under the centre of a screen pixel of the picture; `undefined` too near to a border to tell. */
-function sampleUnder(view: ViewOfPicture, pixelSizeUm: { x: number; y: number }, column: number, row: number) {
+/** The place under the centre of a screen pixel of the picture, in pixels of the level that is drawn. */
+function placeUnder(view: ViewOfPicture, pixelSizeUm: { x: number; y: number }, column: number, row: number) {
   const x = (view.x0 + ((column + 0.5) * view.umPerPx) / pixelSizeUm.x) / 2 ** view.level
   const y = (view.y0 + ((row + 0.5) * view.umPerPx) / pixelSizeUm.y) / 2 ** view.level
-  const nearBorder = [x, y].some(value => Math.abs(value - Math.round(value)) < BORDER)
-  return nearBorder ? undefined : { x: Math.floor(x), y: Math.floor(y) }
+  const isNearBorder = [x, y].some(value => Math.abs(value - Math.round(value)) < BORDER)
+  return { x, y, isNearBorder }
 }
 
 export function differs(
@@ -67,10 +80,11 @@ export function differs(
   column: number,
   row: number,
   [red = 0, green = 0, blue = 0]: readonly number[],
+  tolerance = 1,
 ): boolean {
   const at = 3 * ((row + PICTURE_TOP) * screen.width + column)
   const parts = [red, green, blue]
-  return parts.some((part, i) => Math.abs((screen.rgb[at + i] as number) - part) > 1)
+  return parts.some((part, i) => Math.abs((screen.rgb[at + i] as number) - part) > tolerance)
 }
 
 /** What is seen, in pixels of the level that is drawn. */
@@ -81,13 +95,27 @@ export function levelRect({ x0, y0, x1, y1, level }: ViewOfPicture): Rect {
 /** The samples that a picture should show. */
 export interface PictureTruth {
   readonly pixelSizeUm: { readonly x: number; readonly y: number }
+  /** Level-0 pixels. */
+  readonly wells?: readonly Rect[]
   /** @param area in pixels of the level; what lies outside is unknown. */
-  samples(level: number, area: Rect): Promise<Sampler>
+  samples(level: number, area: Rect, channel?: number): Promise<Sampler>
 }
 
-export function truthOf(pyramid: Pyramid): PictureTruth {
+export function truthOf(
+  pyramid: Pyramid,
+  { zPlane, timePoint } = FIRST_PLANE,
+  wells: readonly Rect[] = [],
+): PictureTruth {
   const { pixelSizeUm } = pyramid.geometry
-  return { pixelSizeUm, samples: (level, area) => readSamples(pyramid, level, area) }
+  const samples = (level: number, area: Rect, channel = 0): Promise<Sampler> =>
+    readSamples(pyramid, level, area, { channel, zPlane, timePoint })
+  return { pixelSizeUm, wells, samples }
+}
+
+/** One channel, and nothing else that a look may have. */
+export function lookOf(...contrasts: readonly Contrast[]): Look {
+  const channels = contrasts.map((contrast, channel) => ({ channel, contrast }))
+  return { channels, marksClipped: false, smooth: false }
 }
 
 /**
@@ -95,7 +123,7 @@ export function truthOf(pyramid: Pyramid): PictureTruth {
  *
  * @param underWay look at once, when not all that is asked for is drawn: what is not there yet may be void.
  */
-export async function comparePicture(
+export function comparePicture(
   t: Test,
   page: Page,
   truth: PictureTruth,
@@ -103,30 +131,68 @@ export async function comparePicture(
   what: string,
   underWay = false,
 ) {
+  return compareLook(t, page, truth, lookOf(contrast), what, underWay)
+}
+
+/** As `comparePicture`, of several channels and of all else that a look says. */
+export async function compareLook(
+  t: Test,
+  page: Page,
+  truth: PictureTruth,
+  look: Look,
+  what: string,
+  underWay = false,
+) {
   if (!underWay) await untilReady(page)
   const view = await viewOf(page)
   const screen = await readScreen(page)
-  const table = coloursOf(contrast.colours)
-  const sample = await truth.samples(view.level, levelRect(view))
-  const counts = { covered: 0, uncovered: 0, wrong: 0 }
+  const samplers = await Promise.all(
+    look.channels.map(({ channel }) => truth.samples(view.level, grown(levelRect(view)), channel)),
+  )
+  const tables = look.channels.map(({ contrast }) => coloursOf(contrast.colours))
+  const isEnlarged = truth.pixelSizeUm.x * 2 ** view.level > view.umPerPx
+  const tolerance = look.smooth ? 2 : 1
+  const counts = { covered: 0, uncovered: 0, marked: 0, wrong: 0 }
   let first = ''
   for (let row = FREE.y0; row < FREE.y1; row += 5) {
     for (let column = FREE.x0; column < FREE.x1; column++) {
-      const at = sampleUnder(view, truth.pixelSizeUm, column, row)
-      if (!at) continue
-      const value = sample(at.x, at.y)
+      const place = placeUnder(view, truth.pixelSizeUm, column, row)
+      if (place.isNearBorder) continue
+      const [x, y] = [Math.floor(place.x), Math.floor(place.y)]
+      const values = samplers.map(sample => sample(x, y))
       const isVoid = !differs(screen, column, row, VOID) || !differs(screen, column, row, EDGE)
       let wrong = !isVoid
-      if (value === undefined || (underWay && isVoid)) {
+      if (values.every(value => value === undefined) || (underWay && isVoid)) {
         counts.uncovered++
       } else {
         counts.covered++
-        const step = 4 * colourStep(brightness(value, contrast), contrast.inverted)
-        wrong = differs(screen, column, row, [...table.subarray(step, step + 3)])
+        const well = truth.wells?.findIndex(
+          ({ x0, y0, x1, y1 }) =>
+            (x + 0.5) * 2 ** view.level >= x0 &&
+            (x + 0.5) * 2 ** view.level < x1 &&
+            (y + 0.5) * 2 ** view.level >= y0 &&
+            (y + 0.5) * 2 ** view.level < y1,
+        )
+        const contrasts = look.channels.map(shown => ({ ...shown.contrast, ...shown.ofWells?.get(well ?? -1) }))
+        const isAbove = contrasts.some(({ white }, i) => (values[i] as number) > white)
+        const isBelow = contrasts.some(({ black }, i) => (values[i] as number) < black)
+        const isMarked = look.marksClipped && (isAbove || isBelow)
+        // Where the squares begin is not said: half of them are marked.
+        const markColour = isAbove ? ABOVE : BELOW
+        if (isMarked && !differs(screen, column, row, markColour)) {
+          counts.marked++
+          continue
+        }
+        const shown = samplers.map((sample, i) =>
+          look.smooth && isEnlarged && values[i] !== undefined ? interpolate(sample, place) : values[i],
+        )
+        wrong = possibleColours(shown, contrasts, tables).every(colour =>
+          differs(screen, column, row, colour, tolerance),
+        )
       }
       if (wrong && counts.wrong++ === 0) {
-        const shown = [...screen.rgb.subarray(3 * ((row + PICTURE_TOP) * screen.width + column)).subarray(0, 3)]
-        first = `sample ${at.x}, ${at.y} = ${value} is shown as ${shown}`
+        const is = [...screen.rgb.subarray(3 * ((row + PICTURE_TOP) * screen.width + column)).subarray(0, 3)]
+        first = `at ${column}, ${row} sample ${place.x}, ${place.y} = ${values} is shown as ${is}`
       }
     }
   }
@@ -134,8 +200,54 @@ export async function comparePicture(
   return counts
 }
 
+/** A pixel more on each side. */
+function grown({ x0, y0, x1, y1 }: Rect): Rect {
+  return { x0: x0 - 1, y0: y0 - 1, x1: x1 + 1, y1: y1 + 1 }
+}
+
+/**
+ * Colours of the values of some channels, added up, each of red, green and blue to 255. There are several where a
+ * brightness lies so near to the border between two steps that the precision of graphics hardware decides.
+ */
+function possibleColours(
+  values: readonly (number | undefined)[],
+  contrasts: readonly Contrast[],
+  tables: readonly Uint8Array[],
+): number[][] {
+  let sums = [[0, 0, 0]]
+  for (const [i, contrast] of contrasts.entries()) {
+    const value = values[i]
+    if (value === undefined) continue
+    const shown = brightness(value, contrast)
+    const near = (away: number): number => colourStep(Math.min(1, Math.max(0, shown + away)), contrast.inverted)
+    const table = tables[i] as Uint8Array
+    sums = [...new Set([near(-STEP_PRECISION), near(STEP_PRECISION)])].flatMap(step =>
+      sums.map(sum => sum.map((part, c) => Math.min(255, part + (table[4 * step + c] as number)))),
+    )
+  }
+  return sums
+}
+
+/** The mean of the four samples around a place, by how near each is; what is not covered does not count. */
+function interpolate(sample: Sampler, { x, y }: { x: number; y: number }): number {
+  let [sum, weights] = [0, 0]
+  for (const column of [Math.floor(x - 0.5), Math.floor(x + 0.5)]) {
+    for (const row of [Math.floor(y - 0.5), Math.floor(y + 0.5)]) {
+      const value = sample(column, row)
+      if (value === undefined) continue
+      const weight = (1 - Math.abs(x - 0.5 - column)) * (1 - Math.abs(y - 0.5 - row))
+      sum += weight * value
+      weights += weight
+    }
+  }
+  return sum / weights
+}
+
 export async function setContrast(page: Page, contrast: Contrast): Promise<void> {
-  await page.selectOption('#colour-map', contrast.colours)
+  await page.click('#colour-map')
+  await page.check(`#colours-menu input[value="${contrast.colours}"]`)
+  await page.check(`#colours-menu input[value=${contrast.stretch}]`)
+  await page.keyboard.press('Escape')
   const pressed = (await page.getAttribute('.invert', 'aria-pressed')) === 'true'
   if (pressed !== contrast.inverted) await page.click('.invert')
   for (const name of ['black', 'white', 'gamma', 'black'] as const) {
@@ -161,3 +273,16 @@ export const grey = (black: number, white: number, gamma = 1): Contrast => ({
   colours: 'grey',
   inverted: false,
 })
+
+export const setLook = (page: Page, look: Look): Promise<void> =>
+  page.evaluate(
+    ({ channels, ...rest }) => {
+      const withWells = channels.map(({ ofWells, ...shown }) => ({
+        ...shown,
+        ...(ofWells && { ofWells: new Map(ofWells) }),
+      }))
+      const { tilestage } = window as unknown as { tilestage: { setLook(look: unknown): void } }
+      tilestage.setLook({ ...rest, channels: withWells })
+    },
+    { ...look, channels: look.channels.map(shown => ({ ...shown, ofWells: shown.ofWells && [...shown.ofWells] })) },
+  )

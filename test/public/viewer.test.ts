@@ -163,7 +163,8 @@ t.test('floating-point samples below zero are drawn and read out as they are', a
   const path = await buildFrom([source], 'floats')
   const { page, errors } = await open(t, await serve(t, [path]))
   const pyramid = await openTruth(t, path)
-  await comparePicture(t, page, truthOf(pyramid), await contrastOf(page), 'automatic contrast')
+  const centred = { ...(await contrastOf(page)), colours: 'blue-red' } as const
+  await comparePicture(t, page, truthOf(pyramid), centred, 'automatic contrast')
   await setContrast(page, grey(-0.5, 0.25))
   await comparePicture(t, page, truthOf(pyramid), grey(-0.5, 0.25), 'around zero')
   const view = await viewOf(page)
@@ -200,7 +201,7 @@ t.test('the read-out gives stage position and stored counts under the pointer', 
       formatCoordinate(originUm.y + (y - 0.5) * pixelSizeUm.y, view.umPerPx),
     )
     t.equal(await page.textContent('#status .sample'), `${formatSample(value as number, true)} counts`)
-    t.match(await page.textContent('#status .source'), /^A1/)
+    t.match(await page.textContent('#status .source'), /^well_A1, frame/)
   }
   await page.keyboard.press('0')
   await untilReady(page)
@@ -372,7 +373,7 @@ t.test('on a phone nothing overflows, and everything can be hit with a finger', 
   const overflow = (): Promise<number> => page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
   t.equal(await overflow(), 0)
   t.match(await page.textContent('#status .sample'), /counts$/, 'without hover the centre is read out')
-  for (const sheet of ['contrast', 'plate']) {
+  for (const sheet of ['contrast', 'plate', 'measurements']) {
     await page.tap(`#tabs [data-sheet=${sheet}]`)
     await untilReady(page)
     t.ok(await page.isVisible(`#${sheet}`))
