@@ -146,7 +146,7 @@ const layers = new LayersPanel(byId('layers'), {
   overlayToggled: (name, visible) => tools.setVisible(name as OverlayName, visible),
 })
 const tools = new Tools(picture, notices, {
-  changed: showMeasured,
+  changed: showLayers,
   chosen: () => workspace.closeSheet(),
   goTo: place => picture.flyTo(place),
   contrastFound: windows => contrast.fitTo(windows),
@@ -545,11 +545,6 @@ function showReadout(): void {
     source: tools.sourceAt(pixel),
   }
   statusBar.showReadout(readout, picture.umPerPx, picture.level, integer)
-}
-
-function showMeasured(): void {
-  showLayers()
-  addressBar.update()
 }
 
 /** What the tools measure. */

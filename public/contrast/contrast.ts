@@ -52,7 +52,7 @@ export function windowAround(windows: readonly Window[]): Window {
 }
 
 /** Whether a map has its neutral colour in the middle, as signed samples need it. */
-export function isCentred(colours: Colours): boolean {
+function isCentred(colours: Colours): boolean {
   return colours === 'blue-red'
 }
 

@@ -11,16 +11,14 @@ export type MosaicGeometry = Pick<PyramidInfo, 'originUm' | 'pixelSizeUm'>
 export type MapExtent = [number, number, number, number]
 
 /** Map coordinates of a point in level-0 pixels, where pixel i spans i … i + 1. */
-export function mapFromPixel({ originUm, pixelSizeUm }: MosaicGeometry, x: number, y: number): [number, number] {
-  return [originUm.x + (x - 0.5) * pixelSizeUm.x, -(originUm.y + (y - 0.5) * pixelSizeUm.y)]
+export function mapFromPixel(geometry: MosaicGeometry, x: number, y: number): [number, number] {
+  const stage = stageOfPixel(geometry, { x, y })
+  return [stage.x, -stage.y]
 }
 
 /** The point in level-0 pixels at map coordinates; pixel i spans i … i + 1. */
-export function pixelFromMap({ originUm, pixelSizeUm }: MosaicGeometry, [x, y]: readonly number[]): PointUm {
-  return {
-    x: ((x as number) - originUm.x) / pixelSizeUm.x + 0.5,
-    y: (-(y as number) - originUm.y) / pixelSizeUm.y + 0.5,
-  }
+export function pixelFromMap(geometry: MosaicGeometry, [x, y]: readonly number[]): PointUm {
+  return pixelOfStage(geometry, { x: x as number, y: -(y as number) })
 }
 
 /** The point in level-0 pixels at a stage position; the position of a pixel is that of its centre. */

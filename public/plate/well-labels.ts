@@ -1,4 +1,5 @@
 import type { Rect } from '../../src/plane.js'
+import { OverlayCanvas } from '../parts/overlay-canvas.js'
 import { intersect, stageOfPixel } from '../picture/stage-geometry.js'
 import type { ViewFrame } from '../picture/view-frame.js'
 import type { PyramidInfo } from '../server/pyramid-api.js'
@@ -16,26 +17,21 @@ const MIN_WELL_PX = 18
 
 /** Names beside the wells while more than one is in sight: above the samples, never over them, and always upright. */
 export class WellLabels {
-  readonly #canvas: HTMLCanvasElement
+  readonly #canvas: OverlayCanvas
+  #labels: readonly Label[] = []
 
   constructor(canvas: HTMLCanvasElement) {
-    this.#canvas = canvas
+    this.#canvas = new OverlayCanvas(canvas, context => this.#draw(context))
   }
 
   draw(pyramid: PyramidInfo, frame: ViewFrame): void {
-    const canvas = this.#canvas
-    const ratio = devicePixelRatio
-    const width = Math.round(canvas.clientWidth * ratio)
-    const height = Math.round(canvas.clientHeight * ratio)
-    if (canvas.width !== width) canvas.width = width
-    if (canvas.height !== height) canvas.height = height
-    const context = canvas.getContext('2d')
-    if (!context) return
-    context.setTransform(ratio, 0, 0, ratio, 0, 0)
-    context.clearRect(0, 0, width, height)
-    const labels = labelsInSight(pyramid, frame)
-    if (labels.length < 2) return
-    const style = getComputedStyle(canvas)
+    this.#labels = labelsInSight(pyramid, frame)
+    this.#canvas.draw()
+  }
+
+  #draw(context: CanvasRenderingContext2D): void {
+    if (this.#labels.length < 2) return
+    const style = getComputedStyle(context.canvas)
     context.font = `600 ${FONT_PX}px ${style.fontFamily}`
     context.textAlign = 'center'
     context.textBaseline = 'alphabetic'
@@ -43,7 +39,7 @@ export class WellLabels {
     context.lineWidth = 4
     context.strokeStyle = style.textDecorationColor
     context.fillStyle = style.color
-    for (const { name, left, top } of labels) {
+    for (const { name, left, top } of this.#labels) {
       context.strokeText(name, left, top - GAP_PX)
       context.fillText(name, left, top - GAP_PX)
     }

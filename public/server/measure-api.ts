@@ -7,6 +7,7 @@ import {
   planeQuery,
   pyramidUrl,
   readJson,
+  rectQuery,
 } from './pyramid-api.js'
 
 /** A rectangle on the stage, µm. */
@@ -66,7 +67,7 @@ export interface ValueReply {
 const MAX_SAMPLES = 2 ** 26
 const REGION_BINS = 256
 
-const boxQuery = ({ x, y, w, h }: BoxUm): string => `x=${x}&y=${y}&w=${w}&h=${h}`
+export const boxQuery = ({ x, y, w, h }: BoxUm): string => `x=${x}&y=${y}&w=${w}&h=${h}`
 
 /**
  * Statistics of a rectangle: of level 0, or where that is too much of the finest level that can be measured.
@@ -89,12 +90,16 @@ export function readRegionHistogram(
   return readJson(`${pyramidUrl(pyramid.id)}/histogram?${boxQuery(box)}&bins=${REGION_BINS}&${planeQuery(plane)}`)
 }
 
-/** Where a rectangle is to be had as a TIFF of its stored values. */
-export function cropUrl(pyramid: PyramidInfo, planes: readonly PlaneSelection[], box: BoxUm): string {
-  const channels = planes.map(({ channel }) => channel).join()
-  const { zPlane = 0, timePoint = 0 } = planes[0] ?? {}
-  const query = `${boxQuery(box)}&channel=${channels}&depth=${zPlane}&t=${timePoint}`
-  return `${pyramidUrl(pyramid.id)}/crop.tif?${query}&v=${encodeURIComponent(pyramid.version)}`
+/** Where the stored values of a rectangle are to be had. @param rectangle as a query: `boxQuery` or `rectQuery`. */
+export function cropUrl(
+  { id, version }: PyramidInfo,
+  format: 'tif' | 'npy',
+  rectangle: string,
+  channels: readonly number[],
+  { zPlane, timePoint }: Omit<PlaneSelection, 'channel'>,
+): string {
+  const planes = `channel=${channels.join()}&depth=${zPlane}&t=${timePoint}`
+  return `${pyramidUrl(id)}/crop.${format}?${rectangle}&${planes}&v=${encodeURIComponent(version)}`
 }
 
 /** @param pixel of level 0. @throws {ApiError} 404 outside of the mosaic. */
@@ -119,6 +124,6 @@ export function readPlacement(
   rect: Rect | undefined,
   limit: number,
 ): Promise<{ readonly total: number; readonly frames: readonly FrameRow[] }> {
-  const place = rect && `x=${rect.x0}&y=${rect.y0}&w=${rect.x1 - rect.x0}&h=${rect.y1 - rect.y0}&units=px&`
+  const place = rect && `${rectQuery(rect)}&`
   return readJson(`${pyramidUrl(pyramid.id)}/placement?${place ?? ''}limit=${limit}`)
 }

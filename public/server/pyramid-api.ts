@@ -238,6 +238,9 @@ export function readPyramid(id: string): Promise<PyramidInfo> {
 export const planeQuery = ({ channel, timePoint, zPlane }: PlaneSelection): string =>
   `channel=${channel}&t=${timePoint}&depth=${zPlane}`
 
+/** A rectangle of level-0 px. */
+export const rectQuery = ({ x0, y0, x1, y1 }: Rect): string => `x=${x0}&y=${y0}&w=${x1 - x0}&h=${y1 - y0}&units=px`
+
 export function readCoverage(id: string, plane: PlaneSelection): Promise<CoverageRuns> {
   return readJson(`${pyramidUrl(id)}/coverage?${planeQuery(plane)}`)
 }
@@ -252,9 +255,7 @@ export function readHistogram(id: string, channel: number): Promise<HistogramRep
 
 /** The same of one plane of a well; the server counts a level that is quickly read. */
 export function readWellHistogram(id: string, plane: PlaneSelection, well: Rect): Promise<HistogramReply> {
-  const { x0, y0, x1, y1 } = well
-  const area = `x=${x0}&y=${y0}&w=${x1 - x0}&h=${y1 - y0}&units=px`
-  return readJson(`${pyramidUrl(id)}/histogram?${planeQuery(plane)}&${area}&bins=${HISTOGRAM_BINS}`)
+  return readJson(`${pyramidUrl(id)}/histogram?${planeQuery(plane)}&${rectQuery(well)}&bins=${HISTOGRAM_BINS}`)
 }
 
 /**

@@ -7,7 +7,6 @@ const REST_MS = 300
 /** Keeps the address of the page what leads back to what is seen, without entries in the history. */
 export class AddressBar {
   readonly #seen: () => SeenState | undefined
-  #wanted: string | undefined
   #timer: number | undefined
 
   /**
@@ -19,7 +18,6 @@ export class AddressBar {
     addEventListener('hashchange', () => {
       keepToken()
       clearTimeout(this.#timer)
-      this.#wanted = undefined
       followed(this.link)
     })
   }
@@ -31,25 +29,21 @@ export class AddressBar {
 
   /** The address of what is seen. */
   get href(): string {
-    this.update()
     this.#write()
     return location.href
   }
 
-  /** Something that is seen may have changed. */
+  /** Something that is seen may have changed: called for every frame, so what the address is to say is found at rest. */
   update(): void {
-    const state = this.#seen()
-    const hash = state && writePermalink(state)
-    if (hash === undefined || hash === this.#wanted) return
-    this.#wanted = hash
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#write(), REST_MS)
   }
 
   #write(): void {
     clearTimeout(this.#timer)
-    const hash = `#${this.#wanted}`
-    if (this.#wanted === undefined || hash === location.hash) return
+    const state = this.#seen()
+    const hash = state && `#${writePermalink(state)}`
+    if (hash === undefined || hash === location.hash) return
     history.replaceState(history.state, '', location.pathname + location.search + hash)
   }
 }

@@ -80,7 +80,7 @@ export async function drawFigure(
 }
 
 /** The same view on as many px as the figure's picture has. */
-export function frameOfFigure({ picture }: FigurePlan, frame: ViewFrame): ViewFrame {
+function frameOfFigure({ picture }: FigurePlan, frame: ViewFrame): ViewFrame {
   const umPerPx = (frame.umPerPx * frame.width) / picture.width
   const { centerUm, rotation, yUp } = frame
   return new ViewFrame({ centerUm, umPerPx, rotation, yUp }, picture.width, picture.height)

@@ -22,7 +22,7 @@ import {
 import { fileName } from './file-name.js'
 import { describePng } from './png-chunks.js'
 import { pythonSnippet } from './python-snippet.js'
-import { cropExtentUm, cropUrl, planSampleCrop, type SampleCrop } from './sample-crop.js'
+import { cropExtentUm, planSampleCrop, type SampleCrop, sampleCropUrl } from './sample-crop.js'
 import { tiffOf } from './tiff-file.js'
 
 const TOLD_MS = 2000
@@ -212,7 +212,7 @@ export class ExportDialog {
     if (!source || !crop) return
     const { pyramid } = source.store
     try {
-      const url = await linkableUrl(cropUrl(pyramid, crop, 'tif'))
+      const url = await linkableUrl(sampleCropUrl(pyramid, crop, 'tif'))
       openDownload(url, fileName(pyramid.name, source.well, source.frame.centerUm, 'tif'))
     } catch {
       this.#problem.textContent = 'The server does not answer; try again when it is back.'

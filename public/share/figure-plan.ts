@@ -1,10 +1,10 @@
 import type { Size } from '../../src/plane.js'
 import { formatNumber } from '../parts/number-format.js'
 
-export const FIGURE_FORMATS = ['png', 'tiff'] as const
+const FIGURE_FORMATS = ['png', 'tiff'] as const
 export type FigureFormat = (typeof FIGURE_FORMATS)[number]
 
-export const BACKGROUNDS = ['light', 'dark', 'transparent'] as const
+const BACKGROUNDS = ['light', 'dark', 'transparent'] as const
 export type Background = (typeof BACKGROUNDS)[number]
 
 /** What a figure may have beside the picture. */
@@ -41,8 +41,8 @@ export const MM_PER_INCH = 25.4
 const POINTS_PER_INCH = 72
 const CSS_PX_PER_INCH = 96
 
-export const MIN_WIDTH_MM = 5
-export const MAX_FIGURE_PIXELS = 65_000_000
+const MIN_WIDTH_MM = 5
+const MAX_FIGURE_PIXELS = 65_000_000
 /** Browsers draw nothing beyond this. */
 const MAX_EDGE_PX = 16_384
 

@@ -1,5 +1,5 @@
 import type { PyramidInfo } from '../server/pyramid-api.js'
-import { cropExtentUm, cropUrl, type SampleCrop } from './sample-crop.js'
+import { cropExtentUm, type SampleCrop, sampleCropUrl } from './sample-crop.js'
 
 /**
  * Python that opens the samples of a crop with numpy and the standard library.
@@ -11,7 +11,7 @@ export function pythonSnippet(pyramid: PyramidInfo, crop: SampleCrop, base: stri
   const scale = 2 ** crop.level
   const { channels, slice, level } = crop
   const names = channels.map(channel => pythonText(pyramid.channels[channel]?.name ?? ''))
-  const url = new URL(cropUrl(pyramid, crop, 'npy'), base).href
+  const url = new URL(sampleCropUrl(pyramid, crop, 'npy'), base).href
   const zarr = new URL(`pyramids/${encodeURIComponent(pyramid.id)}/zarr`, base).href
   const columns = `${crop.rect.x0 / scale}:${crop.rect.x1 / scale}`
   const rows = `${crop.rect.y0 / scale}:${crop.rect.y1 / scale}`

@@ -2,7 +2,8 @@ import { type Rect, SAMPLE_TYPES, type Size } from '../../src/plane.js'
 import type { Slice } from '../picture/look.js'
 import { type MosaicGeometry, stageOfPixel } from '../picture/stage-geometry.js'
 import type { ViewFrame } from '../picture/view-frame.js'
-import type { PointUm, PyramidInfo } from '../server/pyramid-api.js'
+import { cropUrl } from '../server/measure-api.js'
+import { type PointUm, type PyramidInfo, rectQuery } from '../server/pyramid-api.js'
 
 /** What the server makes: pixels of all channels together, and along an edge (docs/http-api.md, Crops). */
 const MAX_CROP_PIXELS = 2 ** 26
@@ -53,11 +54,8 @@ export function planSampleCrop(
 }
 
 /** Relative address of a crop. */
-export function cropUrl({ id, version }: PyramidInfo, crop: SampleCrop, format: 'tif' | 'npy'): string {
-  const { rect, level, channels, slice } = crop
-  const place = `x=${rect.x0}&y=${rect.y0}&w=${rect.x1 - rect.x0}&h=${rect.y1 - rect.y0}&units=px&level=${level}`
-  const planes = `channel=${channels.join()}&depth=${slice.zPlane}&t=${slice.timePoint}`
-  return `pyramids/${encodeURIComponent(id)}/crop.${format}?${place}&${planes}&v=${encodeURIComponent(version)}`
+export function sampleCropUrl(pyramid: PyramidInfo, crop: SampleCrop, format: 'tif' | 'npy'): string {
+  return cropUrl(pyramid, format, `${rectQuery(crop.rect)}&level=${crop.level}`, crop.channels, crop.slice)
 }
 
 /** Stage positions of the outer edges of a crop. */

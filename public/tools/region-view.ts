@@ -4,6 +4,7 @@ import { make, makeButton } from '../parts/make.js'
 import { formatMean, formatNumber, formatSample, formatSquare } from '../parts/number-format.js'
 import {
   type BoxUm,
+  boxQuery,
   cropUrl,
   type RegionStatistics,
   readRegionHistogram,
@@ -52,8 +53,13 @@ export class RegionView {
   async show({ store, slice, channels }: ShownPlanes, box: BoxUm): Promise<boolean> {
     const reading = ++this.#reading
     const { pyramid } = store
-    const planes = channels.map(({ channel }) => ({ ...slice, channel }))
-    this.#crop.href = cropUrl(pyramid, planes, box)
+    this.#crop.href = cropUrl(
+      pyramid,
+      'tif',
+      boxQuery(box),
+      channels.map(({ channel }) => channel),
+      slice,
+    )
     this.#crop.textContent = SAMPLE_TYPES[pyramid.sampleType].bytes === 2 ? 'Download 16 bit' : 'Download samples'
     try {
       const read = await Promise.all(

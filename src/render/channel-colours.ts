@@ -28,7 +28,7 @@ const MANY: readonly HexColour[] = [
 const RGB: readonly HexColour[] = ['#ff0000', '#00ff00', '#0000ff']
 
 /** Whether the channels are the red, green and blue of one picture, which their names tell. */
-export function isRgb(channels: readonly NamedChannel[]): boolean {
+function isRgb(channels: readonly NamedChannel[]): boolean {
   const names = channels.map(({ name }) => name.trim().toLowerCase()).join()
   return names === 'red,green,blue' || names === 'r,g,b'
 }
