@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
@@ -10,9 +9,10 @@ import type { SampleType } from '../../src/plane.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { channelColours } from '../../src/render/channel-colours.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
-import { type RunningServer, startServer } from '../../src/server/serve.js'
+import type { RunningServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 
 const folder = t.testdir({})
 const SIZE = { width: 200, height: 160 }
@@ -82,17 +82,7 @@ t.before(async () => {
     }),
   ]
   for (const [name, recipe] of Object.entries(ODD)) pyramids.push(await build(name, { names: ['Camera'], ...recipe }))
-  server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids,
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  server = await servePage(assetsFolder, pyramids)
   const list = (await (await fetch(`${server.url}pyramids`)).json()) as { pyramids: { id: string; name: string }[] }
   ids = new Map(list.pyramids.map(({ id, name }) => [name, id]))
 })

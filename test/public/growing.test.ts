@@ -2,16 +2,15 @@ import { EventEmitter } from 'node:events'
 import { truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import type { Rect } from '../../src/plane.js'
 import type { BuildFeed, BuildFeedEvents } from '../../src/pyramid/build-feed.js'
 import { SHARD_SIZE, type TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import { nameOfShard, ShardJournal, type ShardKey } from '../../src/pyramid/shard-journal.js'
-import { startServer } from '../../src/server/serve.js'
 import { framesOf, GrowingPlate } from '../pyramid/growing-plate.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import {
   comparePicture,
   contrastOf,
@@ -113,17 +112,7 @@ async function openGrowing(t: Test, name: string, options: PlateOptions, planned
   await plate.writePlan(planned)
   const build = new Build(plate, await ShardJournal.open(plate.directory))
   t.teardown(() => build.close())
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids: [],
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, [])
   t.teardown(() => server.close())
   await server.attach(build)
   return { build, url: server.url }

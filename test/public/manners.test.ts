@@ -1,17 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
-import { startServer } from '../../src/server/serve.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import { comparePicture, contrastOf, grey, setContrast, tileRequests, truthOf } from './picture-truth.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -71,17 +70,7 @@ t.before(async () => {
 t.teardown(() => browser.close())
 
 async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids,
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, pyramids)
   t.teardown(() => server.close())
   return server.url
 }

@@ -1,7 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { build as bundle } from 'esbuild'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
@@ -13,9 +12,9 @@ import type { SampleType } from '../../src/plane.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
-import { startServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, type Screen, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import {
   compareLook,
   differs,
@@ -89,17 +88,7 @@ t.teardown(() => browser.close())
 
 /** Show a pyramid with the real server, and read its samples without it. */
 async function open(t: Test, path: string): Promise<OpenPage & { url: string; info: PyramidInfo; pyramid: Pyramid }> {
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids: [path],
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, [path])
   t.teardown(() => server.close())
   const pyramid = await openPyramid(path)
   t.teardown(() => pyramid.close())

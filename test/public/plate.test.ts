@@ -1,12 +1,11 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
-import { startServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import { grey, lookOf, setLook, tileRequests } from './picture-truth.js'
 
 const folder = t.testdir({})
@@ -43,17 +42,7 @@ async function openWells(t: Test, wells: number): Promise<OpenPage> {
       software: 'tilestage test',
     },
   })
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids: [output],
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, [output])
   t.teardown(() => server.close())
   const opened = await openPage(browser, server.url)
   t.teardown(() => opened.page.context().close())

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
@@ -13,10 +12,10 @@ import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
-import { startServer } from '../../src/server/serve.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { type SyntheticFrame, syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import { EDGE, grey, readSamples, viewOf } from './picture-truth.js'
 
 const SIZE = { width: 500, height: 420 }
@@ -73,17 +72,7 @@ t.before(async () => {
 t.teardown(() => browser.close())
 
 async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids,
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage 9.9',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, pyramids, { software: 'tilestage 9.9' })
   t.teardown(() => server.close())
   return server.url
 }

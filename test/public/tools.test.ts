@@ -1,6 +1,5 @@
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
@@ -19,9 +18,10 @@ import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
-import { type ServerConfig, startServer } from '../../src/server/serve.js'
+import type { ServerConfig } from '../../src/server/serve.js'
 import { brokenFrame, syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import { levelRect, PICTURE_TOP, readSamples, viewOf } from './picture-truth.js'
 
 type Place = readonly [left: number, top: number]
@@ -73,18 +73,7 @@ t.teardown(async () => {
 })
 
 async function serve(t: Test, settings: Partial<ServerConfig> = {}): Promise<string> {
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids: [path],
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-    ...settings,
-  })
+  const server = await servePage(assetsFolder, [path], settings)
   t.teardown(() => server.close())
   return server.url
 }

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser, CDPSession, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import type { Contrast } from '../../public/contrast/contrast.js'
@@ -9,9 +8,9 @@ import { parsePlace } from '../../public/view/parse-place.js'
 import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
-import { startServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import {
   differs,
   EDGE,
@@ -67,17 +66,7 @@ t.before(async () => {
   const [started, assetsFolder, built] = await Promise.all([launchBrowser(), bundlePage(join(folder, 'page')), build()])
   browser = started
   path = built
-  const server = await startServer({
-    host: '127.0.0.1',
-    port: 0,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids: [built],
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, [built])
   url = server.url
   t.teardown(async () => {
     await browser.close()

@@ -1,6 +1,5 @@
 import { createServer, request as httpRequest } from 'node:http'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import type { Browser } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { formatCoordinate, formatSample } from '../../public/parts/number-format.js'
@@ -8,11 +7,12 @@ import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
-import { type RunningServer, startServer } from '../../src/server/serve.js'
+import type { RunningServer } from '../../src/server/serve.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import { servePage } from './page-server.js'
 import {
   comparePicture,
   contrastOf,
@@ -80,17 +80,7 @@ async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
 }
 
 async function start(t: Test, pyramids: readonly string[], port = 0): Promise<RunningServer> {
-  const server = await startServer({
-    host: '127.0.0.1',
-    port,
-    roots: [],
-    allowedHosts: [],
-    cacheBytes: 64 * 2 ** 20,
-    pyramids,
-    logger: pino({ level: 'silent' }),
-    software: 'tilestage test',
-    assetsFolder,
-  })
+  const server = await servePage(assetsFolder, pyramids, { port })
   t.teardown(() => server.close())
   return server
 }
