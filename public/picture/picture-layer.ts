@@ -6,12 +6,7 @@ import PaletteTexture from 'ol/webgl/PaletteTexture.js'
 import { COLOUR_MAP_NAMES, COLOUR_STEPS, COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import type { Look } from './look.js'
 import { PictureRenderer, type TileLook } from './picture-renderer.js'
-import {
-  BORDER_FRAGMENT_SHADER,
-  BORDER_VERTEX_SHADER,
-  TILE_VERTEX_SHADER,
-  tileFragmentShader,
-} from './picture-shader.js'
+import { BORDER_FRAGMENT_SHADER, BORDER_VERTEX_SHADER } from './picture-shader.js'
 import type { PyramidSource } from './pyramid-source.js'
 import type { TexelKind } from './tile-texels.js'
 
@@ -84,8 +79,6 @@ export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
 
   override createRenderer(): Renderer {
     const options = {
-      vertexShader: TILE_VERTEX_SHADER,
-      fragmentShader: tileFragmentShader(this.#kind),
       uniforms: {
         u_markPx: ({ pixelRatio }: FrameState) => MARK_PX * pixelRatio,
         u_hatchPx: ({ pixelRatio }: FrameState) => HATCH_PX * pixelRatio,
@@ -104,7 +97,8 @@ export class PictureLayer extends BaseTileLayer<PyramidSource, Renderer> {
         },
       ],
     }
-    return new PictureRenderer(this as unknown as WebGLTileLayer, options, this.#source, tile => this.#lookOf(tile))
+    const layer = this as unknown as WebGLTileLayer
+    return new PictureRenderer(layer, options, this.#kind, this.#source, tile => this.#lookOf(tile))
   }
 }
 

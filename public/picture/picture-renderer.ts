@@ -3,9 +3,10 @@ import type { FrameState } from 'ol/Map.js'
 import WebGLTileLayerRenderer, { type Options } from 'ol/renderer/webgl/TileLayer.js'
 import type { Rect } from '../../src/plane.js'
 import { bytesOfColour, COLOUR_MAP_NAMES, isHexColour } from '../../src/render/colour-maps.js'
-import { type Look, MAX_SHOWN_CHANNELS } from './look.js'
-import { STRETCH_NUMBERS } from './picture-shader.js'
+import type { Look } from './look.js'
+import { type ShaderTasks, STRETCH_NUMBERS, TILE_VERTEX_SHADER, tileFragmentShader } from './picture-shader.js'
 import type { PyramidSource } from './pyramid-source.js'
+import type { TexelKind } from './tile-texels.js'
 import { type WellIndex, wellIndex, wellTable } from './well-textures.js'
 
 /** A look as it is drawn with one tile. */
@@ -21,6 +22,9 @@ const TABLE_UNIT = 3
 /** Textures that are kept; beside each, OpenLayers keeps the texels. */
 const MAX_TEXTURE_BYTES = 128 * 2 ** 20
 
+/** A look that needs no more is drawn by this. */
+const FEWEST_TASKS: ShaderTasks = { channels: 1, isSmooth: false, isCurved: false, hasOwnLevels: false }
+
 /** Draws each tile with the look that fits its texture: while other channels are on their way, tiles differ in that. */
 export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
   readonly #source: PyramidSource
@@ -30,21 +34,33 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
   /** The look that the table is of. */
   #tableLook: Look | undefined
   #tableTexture: WebGLTexture | null = null
+  readonly #kind: TexelKind
+  /** By what they do. */
+  readonly #programs = new Map<string, WebGLProgram>()
+  #program: WebGLProgram | undefined
+  readonly #tasks = new WeakMap<Look, ShaderTasks>()
 
   constructor(
     layer: WebGLTileLayer,
-    options: Options,
+    options: Omit<Options, 'vertexShader' | 'fragmentShader'>,
+    kind: TexelKind,
     source: PyramidSource,
     lookOf: (tile: object) => TileLook | undefined,
   ) {
-    super(layer, options)
+    super(layer, {
+      ...options,
+      vertexShader: TILE_VERTEX_SHADER,
+      fragmentShader: tileFragmentShader(kind, FEWEST_TASKS),
+    })
+    this.#kind = kind
     this.#source = source
     this.#lookOf = lookOf
   }
 
-  // Of a context that was lost, textures went with it.
+  // Of a context that was lost, programs and textures went with it.
   override afterHelperCreated(): void {
     super.afterHelperCreated()
+    this.#programs.clear()
     this.#index = undefined
     this.#tableLook = undefined
     this.#indexTexture = null
@@ -54,11 +70,31 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
   override renderTile(...args: Parameters<WebGLTileLayerRenderer<WebGLTileLayer>['renderTile']>): void {
     const [{ tile }, , frame, , resolution] = args
     const shown = this.#lookOf(tile)
-    if (!shown) return
+    if (!shown || shown.look.channels.length === 0) return
+    this.#useProgram(shown.look, isEnlarged(resolution, frame), frame)
     this.#setLook(shown)
     this.#setPlace(tile.tileCoord)
-    this.#setInteger('u_isSmooth', shown.look.smooth && isEnlarged(resolution, frame))
     super.renderTile(...args)
+  }
+
+  // It begins with a program of its own.
+  override beforeTilesRender(...args: Parameters<WebGLTileLayerRenderer<WebGLTileLayer>['beforeTilesRender']>): void {
+    super.beforeTilesRender(...args)
+    this.#program = undefined
+  }
+
+  #useProgram(look: Look, isEnlarged: boolean, frame: FrameState): void {
+    const ofLook = this.#tasks.get(look) ?? tasksOf(look)
+    this.#tasks.set(look, ofLook)
+    const tasks = { ...ofLook, isSmooth: ofLook.isSmooth && isEnlarged }
+    const key = Object.values(tasks).join()
+    let program = this.#programs.get(key)
+    if (!program) {
+      program = this.helper.getProgram(tileFragmentShader(this.#kind, tasks), TILE_VERTEX_SHADER)
+      this.#programs.set(key, program)
+    }
+    if (program !== this.#program) this.helper.useProgram(program, frame)
+    this.#program = program
   }
 
   /** Tiles of more channels take more memory: fewer of them are kept, but never fewer than two views need. */
@@ -73,9 +109,9 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
 
   #setLook({ look, channels }: TileLook): void {
     const gl = this.helper.getGL()
-    const levels = new Float32Array(4 * MAX_SHOWN_CHANNELS)
-    const colouring = new Float32Array(4 * MAX_SHOWN_CHANNELS)
-    const brightest = new Float32Array(3 * MAX_SHOWN_CHANNELS)
+    const count = look.channels.length
+    const [levels, colouring] = [new Float32Array(4 * count), new Float32Array(4 * count)]
+    const brightest = new Float32Array(3 * count)
     for (const [i, { channel, contrast }] of look.channels.entries()) {
       const { black, white, gamma, stretch, colours, inverted } = contrast
       levels.set([black, white, gamma, STRETCH_NUMBERS[stretch]], 4 * i)
@@ -87,8 +123,7 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
     gl.uniform4fv(this.#place('u_colouring'), colouring)
     gl.uniform3fv(this.#place('u_brightest'), brightest)
     gl.uniform1f(this.#place('u_stacked'), channels.length)
-    this.#setInteger('u_channels', look.channels.length)
-    this.#setInteger('u_marksClipped', look.marksClipped)
+    gl.uniform1i(this.#place('u_marksClipped'), Number(look.marksClipped))
     this.#setWells(look)
   }
 
@@ -103,9 +138,7 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
   }
 
   #setWells(look: Look): void {
-    const hasOwn = look.channels.some(({ ofWells }) => ofWells !== undefined && ofWells.size > 0)
-    this.#setInteger('u_hasOwnLevels', hasOwn)
-    if (!hasOwn) return
+    if (!hasOwnLevels(look)) return
     const gl = this.helper.getGL()
     const pyramid = this.#source.pyramid
     const { wells } = pyramid
@@ -133,10 +166,21 @@ export class PictureRenderer extends WebGLTileLayerRenderer<WebGLTileLayer> {
   #place(uniform: string): WebGLUniformLocation | null {
     return this.helper.getUniformLocation(uniform)
   }
+}
 
-  #setInteger(uniform: string, value: number | boolean): void {
-    this.helper.getGL().uniform1i(this.#place(uniform), Number(value))
+function tasksOf(look: Look): ShaderTasks {
+  const levels = look.channels.flatMap(({ contrast, ofWells }) => [contrast, ...(ofWells?.values() ?? [])])
+  return {
+    channels: look.channels.length,
+    isSmooth: look.smooth,
+    isCurved:
+      levels.some(({ gamma }) => gamma !== 1) || look.channels.some(({ contrast }) => contrast.stretch !== 'linear'),
+    hasOwnLevels: hasOwnLevels(look),
   }
+}
+
+function hasOwnLevels({ channels }: Look): boolean {
+  return channels.some(({ ofWells }) => ofWells !== undefined && ofWells.size > 0)
 }
 
 /** Whether a sample is larger than a pixel of the display. @param resolution µm per sample. */

@@ -1,6 +1,5 @@
 import { COLOUR_MAP_NAMES, COLOUR_STEPS } from '../../src/render/colour-maps.js'
 import { LOG_SCALE } from '../../src/render/style.js'
-import { MAX_SHOWN_CHANNELS } from './look.js'
 import { RING, type TexelKind } from './tile-texels.js'
 
 const PRECISION = `
@@ -31,12 +30,29 @@ const VALUE_OF_TEXEL: Readonly<Record<TexelKind, string>> = {
   floats: 'texel.r',
 }
 
+/** What a shader has to do. There is one of each kind: what is only branched around costs time where there is no graphics card. */
+export interface ShaderTasks {
+  readonly channels: number
+  /** Interpolate between samples. */
+  readonly isSmooth: boolean
+  /** A stretch other than linear, or a gamma other than 1. */
+  readonly isCurved: boolean
+  /** Levels of wells. */
+  readonly hasOwnLevels: boolean
+}
+
 /**
  * One tile of several channels: samples through window, stretch, gamma and colours, which add up. Where no channel has
  * a sample it stays transparent, failed tiles are hatched.
  */
-export function tileFragmentShader(kind: TexelKind): string {
+export function tileFragmentShader(kind: TexelKind, tasks: ShaderTasks): string {
+  const { channels, isSmooth, isCurved, hasOwnLevels } = tasks
   return `${PRECISION}
+#define CHANNELS ${channels}
+#define IS_SMOOTH ${Number(isSmooth)}
+#define IS_CURVED ${Number(isCurved)}
+#define HAS_OWN_LEVELS ${Number(hasOwnLevels)}
+
 const float LAST_STEP = ${COLOUR_STEPS - 1}.0;
 const vec3 BELOW = vec3(47.0, 107.0, 255.0) / 255.0;
 const vec3 ABOVE = vec3(255.0, 59.0, 48.0) / 255.0;
@@ -47,16 +63,14 @@ uniform sampler2D u_tileTextures[1];
 uniform float u_tileSize;
 uniform float u_stacked;
 
-uniform int u_channels;
 /** Of each channel: black, white, gamma, stretch. */
-uniform vec4 u_levels[${MAX_SHOWN_CHANNELS}];
+uniform vec4 u_levels[CHANNELS];
 /** Of each channel: its place in the texture, its colour map (below 0: none), whether it is inverted. */
-uniform vec4 u_colouring[${MAX_SHOWN_CHANNELS}];
+uniform vec4 u_colouring[CHANNELS];
 /** Of each channel without a map: its brightest colour, 0 to 255. */
-uniform vec3 u_brightest[${MAX_SHOWN_CHANNELS}];
+uniform vec3 u_brightest[CHANNELS];
 uniform sampler2D u_colours;
 
-uniform bool u_isSmooth;
 uniform bool u_marksClipped;
 uniform float u_markPx;
 uniform float u_hatchPx;
@@ -64,7 +78,7 @@ uniform vec3 u_hatchColour;
 uniform vec3 u_voidColour;
 uniform float u_transitionAlpha;
 
-uniform bool u_hasOwnLevels;
+#if HAS_OWN_LEVELS
 /** Upper left corner of the tile and length of its sides, level-0 pixels. */
 uniform vec2 u_tileOrigin;
 uniform float u_tileSpan;
@@ -74,6 +88,7 @@ uniform sampler2D u_wellIndex;
 /** Columns and rows of the table. */
 uniform vec2 u_wellTableSize;
 uniform sampler2D u_wellTable;
+#endif
 
 /** Spots are columns and rows of a tile; those of its ring are -1 and its size. */
 vec4 texelAt(vec2 spot, float place) {
@@ -86,6 +101,7 @@ float valueOf(vec4 texel) {
   return ${VALUE_OF_TEXEL[kind]};
 }
 
+#if IS_SMOOTH
 /** Between the four samples around a point, as far as they are covered. */
 float interpolated(vec2 point, float place) {
   vec2 first = floor(point - 0.5);
@@ -104,13 +120,17 @@ float interpolated(vec2 point, float place) {
   }
   return sum / weights;
 }
+#endif
 
+#if IS_CURVED
 float stretched(float t, float stretch) {
   if (stretch == ${STRETCH_NUMBERS.sqrt}.0) return sqrt(t);
   if (stretch == ${STRETCH_NUMBERS.log}.0) return log(1.0 + ${LOG_SCALE}.0 * t) / log(${LOG_SCALE + 1}.0);
   return t;
 }
+#endif
 
+#if HAS_OWN_LEVELS
 vec4 wellEntry(float column, float well) {
   return texture2D(u_wellTable, (vec2(column, well) + 0.5) / u_wellTableSize);
 }
@@ -129,6 +149,7 @@ float wellAt(vec2 spot) {
   if (first >= 0.0 && isInWell(first, pixel)) return first;
   return second >= 0.0 && isInWell(second, pixel) ? second : -1.0;
 }
+#endif
 
 vec3 colourOf(float shown, vec4 colouring, vec3 brightest) {
   float colour = floor(shown * LAST_STEP + 0.5);
@@ -140,13 +161,14 @@ vec3 colourOf(float shown, vec4 colouring, vec3 brightest) {
 void main() {
   vec2 point = v_textureCoord * u_tileSize;
   vec2 spot = min(floor(point), u_tileSize - 1.0);
-  float well = u_hasOwnLevels ? wellAt(spot) : -1.0;
+#if HAS_OWN_LEVELS
+  float well = wellAt(spot);
+#endif
   vec3 sum = vec3(0.0);
   bool isCovered = false;
   bool isBelow = false;
   bool isAbove = false;
-  for (int i = 0; i < ${MAX_SHOWN_CHANNELS}; i++) {
-    if (i >= u_channels) break;
+  for (int i = 0; i < CHANNELS; i++) {
     vec4 colouring = u_colouring[i];
     vec4 texel = texelAt(spot, colouring.x);
     if (texel.a < 0.25) continue;
@@ -157,17 +179,23 @@ void main() {
     }
     isCovered = true;
     vec4 levels = u_levels[i];
+#if HAS_OWN_LEVELS
     if (well >= 0.0) {
       vec4 own = wellEntry(float(i) + 1.0, well);
       if (own.w > 0.0) levels.xyz = own.xyz;
     }
+#endif
     float value = valueOf(texel);
     isBelow = isBelow || value < levels.x;
     isAbove = isAbove || value > levels.y;
-    if (u_isSmooth) value = interpolated(point, colouring.x);
-    float shown = stretched(clamp((value - levels.x) / (levels.y - levels.x), 0.0, 1.0), levels.w);
+#if IS_SMOOTH
+    value = interpolated(point, colouring.x);
+#endif
+    float shown = clamp((value - levels.x) / (levels.y - levels.x), 0.0, 1.0);
+#if IS_CURVED
     // pow(0, gamma) is undefined on some drivers.
-    shown = shown > 0.0 ? pow(shown, levels.z) : 0.0;
+    shown = shown > 0.0 ? pow(stretched(shown, levels.w), levels.z) : 0.0;
+#endif
     sum += colourOf(mix(shown, 1.0 - shown, colouring.z), colouring, u_brightest[i]);
   }
   if (!isCovered) discard;
