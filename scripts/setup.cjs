@@ -1,5 +1,5 @@
 'use strict'
-// Everything a fresh clone needs before `npm start` and `npm test`: packages, a build, and for tests a browser.
+// Everything a fresh clone needs before `npm start` and `npm test`: packages, a build, and for tests a browser and Jupyter.
 // Old syntax and no packages on purpose: it must be able to say that Node is too old.
 
 var childProcess = require('child_process')
@@ -92,38 +92,86 @@ function build(stamp) {
 }
 
 /** The browser tests drive Debian's Chromium; TILESTAGE_CHROMIUM names another one. */
-function findBrowser() {
-  var candidates = [
-    process.env.TILESTAGE_CHROMIUM,
-    '/usr/bin/chromium',
-    '/usr/bin/chromium-browser',
-    '/usr/bin/google-chrome'
-  ]
-  candidates.push('/Applications/Google Chrome.app/Contents/MacOS/Google Chrome')
-  return candidates.filter(file => file && fs.existsSync(file))[0]
+var CHROMIUM_PLACES = [
+  process.env.TILESTAGE_CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
+]
+
+/** The tests of notebooks and of the Python in docs/ run Debian's Python; TILESTAGE_PYTHON names another one. */
+var PYTHON = process.env.TILESTAGE_PYTHON || '/usr/bin/python3'
+
+/** Modules that these tests import, and the Debian packages that bring each and its command. */
+var PYTHON_MODULES = {
+  notebook: ['jupyter-notebook'],
+  nbconvert: ['jupyter-nbconvert', 'python3-nbconvert'],
+  ipykernel: ['python3-ipykernel'],
+  jupyter_client: ['python3-jupyter-client'],
+  requests: ['python3-requests'],
+  numpy: ['python3-numpy'],
+  numcodecs: ['python3-numcodecs']
 }
 
-function provideBrowser() {
-  if (findBrowser()) return
+function hasBrowser() {
+  return CHROMIUM_PLACES.some(file => file && fs.existsSync(file))
+}
+
+/** Names of the modules that Python does not find; all of them where there is no Python. */
+function missingModules() {
+  var names = Object.keys(PYTHON_MODULES)
+  var script = 'import sys, importlib.util as u; print(*[n for n in sys.argv[1:] if not u.find_spec(n)])'
+  var result = childProcess.spawnSync(PYTHON, ['-c', script].concat(names), { encoding: 'utf8' })
+  return result.status === 0 ? result.stdout.split(/\s+/).filter(Boolean) : names
+}
+
+/** What the tests need beside the packages of npm and is not there: what it is for, what it is, how Debian calls it. */
+function missingNeeds() {
+  var needs = []
+  if (!hasBrowser()) {
+    needs.push({
+      sentence: 'the browser tests need Chromium (TILESTAGE_CHROMIUM names one that is elsewhere)',
+      packages: ['chromium', 'fonts-dejavu-core']
+    })
+  }
+  var modules = missingModules()
+  if (modules.length > 0) {
+    needs.push({
+      sentence:
+        'the notebook and Python tests need ' +
+        modules.join(', ') +
+        ' in ' +
+        PYTHON +
+        ' (TILESTAGE_PYTHON names another Python)',
+      packages: process.env.TILESTAGE_PYTHON ? [] : modules.reduce((all, name) => all.concat(PYTHON_MODULES[name]), [])
+    })
+  }
+  return needs
+}
+
+function packagesOf(needs) {
+  return needs.reduce((all, need) => all.concat(need.packages), [])
+}
+
+function provideForTests() {
+  var needs = missingNeeds()
   var isRoot = process.getuid && process.getuid() === 0
-  if (isRoot && fs.existsSync('/usr/bin/apt-get')) {
-    console.error('tilestage: installing Chromium for the browser tests …')
+  var wanted = packagesOf(needs)
+  if (wanted.length > 0 && isRoot && fs.existsSync('/usr/bin/apt-get')) {
+    console.error('tilestage: installing ' + wanted.join(' ') + ' for the tests …')
     var environment = Object.assign({}, process.env, { DEBIAN_FRONTEND: 'noninteractive' })
     childProcess.spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env: environment })
-    childProcess.spawnSync(
-      'apt-get',
-      ['install', '-y', '-qq', '--no-install-recommends', 'chromium', 'fonts-dejavu-core'],
-      {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: environment
-      }
-    )
+    childProcess.spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends'].concat(wanted), {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: environment
+    })
+    needs = missingNeeds()
+    wanted = packagesOf(needs)
   }
-  if (!findBrowser()) {
-    fail(
-      'the browser tests need Chromium: install it (Debian: sudo apt-get install chromium) or name one with TILESTAGE_CHROMIUM.'
-    )
-  }
+  if (needs.length === 0) return
+  var onDebian = wanted.length > 0 ? ' On Debian: sudo apt-get install --no-install-recommends ' + wanted.join(' ') : ''
+  fail(needs.map(need => need.sentence).join(', and ') + '.' + onDebian)
 }
 
 checkNode()
@@ -131,4 +179,4 @@ var stamp = readStamp()
 var packages = install(stamp)
 var built = build(stamp)
 fs.writeFileSync(stampFile, JSON.stringify({ packages: packages, build: built }))
-if (forTests) provideBrowser()
+if (forTests) provideForTests()
