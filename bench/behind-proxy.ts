@@ -8,11 +8,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../test/free-port.js'
 import { addressOf, checkBehindProxy, type ProxiedServer, startProxy } from '../test/server/behind-proxy.js'
 
 const CLI = fileURLToPath(new URL('../cli.js', import.meta.url))
@@ -51,15 +51,6 @@ async function report(title: string, proxied: ProxiedServer): Promise<void> {
     console.log(`  ${isTrue ? 'yes' : 'NO '}  ${says}${isTrue ? '' : `: ${found}`}`)
     if (!isTrue) failures++
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise(resolve => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('no port was given')
-  return address.port
 }
 
 /** nginx with the configuration of the documentation, but for its ports. @returns where it listens. */

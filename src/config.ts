@@ -108,6 +108,7 @@ const BUILD_GROUPS: readonly FlagGroup[] = [
     flags: [
       { name: 'overwrite', help: 'replace a pyramid of other series or settings' },
       { name: 'watch', help: 'follow series that are still being acquired, and wait for those that are to come' },
+      { name: 'wait', help: 'where another build writes to the output, wait for it and go on from there' },
       { name: 'workers', value: 'N', help: 'threads that read and blend', fallback: 'one a processor' },
       { name: 'memory', value: 'SIZE', help: 'bound on the memory of the build, from 300MiB', fallback: '512MiB' },
       { name: 'strict', help: 'stop at the first frame that cannot be read' },

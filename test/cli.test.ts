@@ -1,9 +1,13 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
-import { PLATE, type RunOptions, shell, tilestage } from './run-cli.js'
+import { freePort } from './free-port.js'
+import { CLI, PLATE, type RunOptions, shell, tilestage } from './run-cli.js'
 import { composePzf, plainMetadata, writeSeries } from './sources/write-series.js'
 
 const jsonLines = (text: string): Record<string, unknown>[] =>
@@ -145,7 +149,8 @@ t.test('--progress json writes one object a line to the standard output and noth
   const { status, stdout, stderr } = await tilestage(['build', 'a.pcs', '--output', 'p', '--progress', 'json'], { cwd })
   const events = jsonLines(stdout)
   t.same([status, stderr], [2, ''])
-  t.match(events[0], { event: 'warning', message: /3/ })
+  t.match(events[0], { event: 'opened', series: 1, frames: 4 })
+  t.match(events[1], { event: 'warning', message: /3/ })
   t.match(events.at(-3), { event: 'progress', framesDone: 4, framesTotal: 4, secondsLeft: 0 })
   t.match(events.at(-2), { event: 'skipped', series: 'a', frame: 2, reason: /frame00002\.pzf/ })
   t.match(events.at(-1), { event: 'done', path: join(cwd, 'p'), built: true, frames: { used: 3, skipped: 1 } })
@@ -200,9 +205,9 @@ for (const [signal, expected] of [
     let isStopped = false
     const { status, stderr } = await tilestage(args, {
       cwd,
-      onOutput(_, child) {
+      onOutput(stdout, child) {
         // A second signal ends the program on the spot.
-        if (!isStopped) isStopped = child.kill(signal)
+        if (!isStopped && stdout.includes('started')) isStopped = child.kill(signal)
       },
     })
     t.equal(status, expected)
@@ -273,16 +278,115 @@ t.test('view says what it cannot show, and names a wrong server flag before it b
   })
 })
 
-t.test('serve needs no folder, and refuses a port that is taken', async t => {
+t.test('serve needs no folder, and says what listens on a port that is taken', async t => {
   const { status, stderr } = await serving(['serve', '--port', '0'], async url => {
     t.equal((await fetch(url)).status, 200)
   })
   t.same([status, stderr], [0, ''])
-  const other = createServer().listen(0, '127.0.0.1')
+  const other = createServer((_, reply) => reply.end('{"program":"another"}')).listen(0, '127.0.0.1')
   t.teardown(() => other.close())
   await new Promise(resolve => other.once('listening', resolve))
   const { port } = other.address() as AddressInfo
-  const taken = await tilestage(['serve', '--port', String(port)])
+  const taken = await tilestage(['serve', '--port', `${port}`])
   t.equal(taken.status, 1)
-  t.match(taken.stderr, `tilestage: Port ${port} of 127.0.0.1 is in use;`)
+  const owner = process.platform === 'linux' ? `node.* \\(process ${process.pid}\\)` : 'another program'
+  const sentence = `^tilestage: Port ${port} of 127.0.0.1 is in use by .*${owner}; stop that, or choose another port`
+  t.match(taken.stderr, new RegExp(sentence))
+})
+
+/** The folder that everybody looks at. */
+async function shownBy(url: string): Promise<string> {
+  const { current } = (await (await fetch(new URL('current', url))).json()) as { current: { id: string } }
+  const { pyramids } = (await (await fetch(new URL('pyramids', url))).json()) as {
+    pyramids: { id: string; name: string }[]
+  }
+  return pyramids.find(({ id }) => id === current.id)?.name ?? ''
+}
+
+t.test('where another tilestage listens already, it shows what is served or viewed next', async t => {
+  const cwd = t.testdir()
+  const files = { 'frame00001.pzf': composePzf({ fill: 7 }), 'final_metadata.json': plainMetadata }
+  for (const name of ['first', 'second', 'third']) {
+    writeSeries(join(cwd, `${name}.pcs`), [0, 1], files)
+    if (name !== 'third') await tilestage(['build', `${name}.pcs`, '--output', name], { cwd })
+  }
+  await serving(
+    ['serve', 'first', '--port', '0'],
+    async url => {
+      const { port } = new URL(url)
+      const told = { status: 0, stdout: `${url}\n`, stderr: 'Another tilestage listens there, and shows it now.\n' }
+      t.same(await tilestage(['serve', 'second', '--port', port], { cwd }), told)
+      t.equal(await shownBy(url), 'second')
+      t.match(await tilestage(['view', 'third.pcs', '--output', 'third', '--port', port], { cwd }), { status: 0 })
+      t.equal(await shownBy(url), 'third')
+      const own = await tilestage(['serve', 'first', '--port', port, '--root', '.'], { cwd })
+      t.match(own, { status: 1, stderr: `Port ${port} of 127.0.0.1 is in use by` }, 'who wants another kind is told')
+      t.equal(await shownBy(url), 'third')
+    },
+    { cwd },
+  )
+  await serving(
+    ['serve', 'first', '--port', '0', '--root', 'first'],
+    async url => {
+      const { port } = new URL(url)
+      const { status, stderr } = await tilestage(['serve', 'second', '--port', port], { cwd })
+      t.equal(status, 1)
+      t.match(
+        stderr,
+        `tilestage: Another tilestage listens on port ${port} and refuses to show ${join(cwd, 'second')} (`,
+      )
+      t.equal(await shownBy(url), 'first')
+    },
+    { cwd },
+  )
+})
+
+t.test("PYME's notebooks find the server, and start it where there is none", async t => {
+  const cwd = t.testdir()
+  for (const name of ['first', 'second']) {
+    writeSeries(join(cwd, `${name}.pcs`), [0, 1])
+    await tilestage(['build', `${name}.pcs`, '--output', name], { cwd })
+  }
+  const port = await freePort()
+  const page = `http://127.0.0.1:${port}/`
+  const setSource = (name: string): Promise<Response> =>
+    fetch(`${page}set_tile_source?tile_dir=${encodeURIComponent(join(cwd, name))}`)
+  await t.rejects(setSource('first'), { cause: { code: 'ECONNREFUSED' } })
+  // It is given the folder and nothing else.
+  const program = spawn(process.execPath, [CLI, 'serve', join(cwd, 'first')], {
+    env: { ...process.env, TILESTAGE_PORT: `${port}` },
+    stdio: 'ignore',
+  })
+  t.teardown(() => program.kill())
+  await setTimeout(3000)
+  t.equal((await fetch(page)).status, 200)
+  t.equal(await shownBy(page), 'first')
+  const answer = await setSource('second')
+  t.same([answer.status, answer.redirected, answer.url], [200, true, page])
+  t.equal(await shownBy(page), 'second')
+})
+
+t.test('with --wait a build follows the one that writes to its output', async t => {
+  const cwd = t.testdir()
+  writeSeries(join(cwd, 'a.pcs'), [0, 1, 2])
+  const args = ['build', 'a.pcs', '--output', 'p', '--progress', 'json']
+  // Waits for the end of the acquisition.
+  const watching = spawn(process.execPath, [CLI, ...args, '--watch'], { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
+  t.teardown(() => watching.kill())
+  await once(watching.stdout, 'data')
+  while (!existsSync(join(cwd, 'p', '.tilestage-building'))) await setTimeout(20)
+  const refused = await tilestage(args, { cwd })
+  t.match(refused, { status: 1, stderr: `tilestage: Another build writes to ${join(cwd, 'p')} (process ` })
+  let isStopped = false
+  const waited = await tilestage([...args, '--wait'], {
+    cwd,
+    onOutput(stdout) {
+      if (stdout.includes('Another build') && !isStopped) isStopped = watching.kill()
+    },
+  })
+  t.match(jsonLines(waited.stdout), [
+    { event: 'opened', series: 1, frames: 3 },
+    { event: 'warning', message: /^Another build writes to / },
+  ])
+  t.match(jsonLines(waited.stdout).at(-1), { event: 'done', frames: { used: 3 } })
 })

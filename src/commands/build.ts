@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Flags } from '../config.js'
+import { FolderInUseError } from '../engine/build-lock.js'
 import { buildPymePyramid } from '../engine/build-pyme-pyramid.js'
 import { type BuildReport, type BuildRequest, buildPyramid, type GrowingSeries } from '../engine/build-pyramid.js'
 import { LEAST_MEMORY_BYTES } from '../engine/memory-plan.js'
@@ -16,7 +17,7 @@ const NAMED_SKIPS = 10
 
 const MAX_WORKERS = 256
 
-/** How often series of which nothing can be placed yet are looked at. */
+/** How often series of which nothing can be placed yet are looked at, and an output that another build writes. */
 const WAIT_MS = 250
 
 /** `tilestage build`: returns the exit status. */
@@ -63,9 +64,13 @@ export async function buildFrom(
   let isComplete = false
   try {
     const { sources, settings } = growing ?? opened
+    if (style === 'json') {
+      const frames = sources.reduce((sum, { series }) => sum + series.frames.length, 0)
+      terminal.stdout.write(`${JSON.stringify({ event: 'opened', series: sources.length, frames })}\n`)
+    }
     for (const { url, series } of sources) for (const problem of series.problems) reporter.warning(`${url}: ${problem}`)
     const path = resolve(expandHome(wishes.place(sources, settings)))
-    const report = await wishes.build({
+    const request: BuildRequest = {
       ...{ sources, settings, growing, workers, memoryBytes },
       output: path,
       overwrite: flags.has('overwrite') || wishes.replaces === true,
@@ -90,7 +95,8 @@ export async function buildFrom(
         await wishes.onComplete?.(done)
       },
       signal: terminal.signal,
-    })
+    }
+    const report = await (flags.has('wait') ? afterOthers(wishes.build, request) : wishes.build(request))
     return { ...report, path }
   } catch (error) {
     reporter.end()
@@ -102,6 +108,19 @@ export async function buildFrom(
   } finally {
     reporter.end()
     await opened.close()
+  }
+}
+
+/** Build as soon as no other build writes to the output. */
+async function afterOthers(build: typeof buildPyramid, request: BuildRequest): Promise<BuildReport> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await build(request)
+    } catch (error) {
+      if (!(error instanceof FolderInUseError)) throw error
+      if (tries === 0) request.onWarning?.(error.message)
+      await setTimeout(WAIT_MS, undefined, { signal: request.signal })
+    }
   }
 }
 

@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { pino } from 'pino'
 import type { Flags } from '../config.js'
 import { UsageError } from '../errors.js'
 import { readBasePath } from '../server/access/base-path.js'
 import { parseDetectors } from '../server/detections/detector-command.js'
+import { PortInUseError } from '../server/port-owner.js'
 import { type RunningServer, type ServerConfig, startServer } from '../server/serve.js'
+import { swapRunning } from './swap-running.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
 const DEFAULT_PORT = 8979
@@ -73,19 +75,50 @@ export async function serveFolders(
   flags: Flags,
   terminal: Terminal,
 ): Promise<number> {
-  const server = await untilStopped(startServer({ ...settings, pyramids }), terminal)
-  announce(server, flags, terminal)
+  const [shown] = pyramids.length === 1 ? pyramids : []
+  const place = await untilStopped(startOrSwap({ ...settings, pyramids }, shown, flags), terminal)
+  announce(place, flags, terminal)
+  if (!place.server) return 0
   if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
-  await server.close()
+  await place.server.close()
   return 0
 }
 
-/** Say where a server is, and open a browser if that is wanted. */
-export function announce({ url }: RunningServer, flags: Flags, terminal: Terminal): void {
+/** Where a pyramid is shown: by a server of this process, or by one that ran before. */
+export interface ServingPlace {
+  readonly url: string
+  readonly server?: RunningServer
+}
+
+/**
+ * Start a server; where another tilestage listens already, have that show the pyramid.
+ *
+ * @param shown folder of the pyramid; undefined where it is not one, and only a server of our own will do.
+ * @throws as `startServer`, and {SourceUnavailableError} the other one refuses.
+ */
+export async function startOrSwap(
+  config: ServerConfig,
+  shown: string | undefined,
+  flags: Flags,
+): Promise<ServingPlace> {
+  try {
+    const server = await startServer(config)
+    return { url: server.url, server }
+  } catch (error) {
+    if (!(error instanceof PortInUseError) || shown === undefined) throw error
+    const url = await swapRunning(error, resolve(shown), flags)
+    if (url === undefined) throw error
+    return { url }
+  }
+}
+
+/** Say where a pyramid is shown, and open a browser if that is wanted. */
+export function announce({ url, server }: ServingPlace, flags: Flags, terminal: Terminal): void {
   terminal.stdout.write(
     flags.text('progress') === 'json' ? `${JSON.stringify({ event: 'serving', url })}\n` : `${url}\n`,
   )
-  if (terminal.stderr.isTTY) terminal.stderr.write('Ctrl-C stops the server.\n')
+  if (!server) terminal.stderr.write('Another tilestage listens there, and shows it now.\n')
+  else if (terminal.stderr.isTTY) terminal.stderr.write('Ctrl-C stops the server.\n')
   if (flags.has('open')) openBrowser(url, terminal)
 }
 

@@ -8,11 +8,17 @@ import { fingerprintOfPlaces } from '../engine/fingerprint.js'
 import { UsageError } from '../errors.js'
 import type { BuildFeed } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
-import { type RunningServer, startServer } from '../server/serve.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { buildFrom } from './build.js'
 import { holdsPyramid } from './holds-pyramid.js'
-import { announce, readServerSettings, type ServerSettings, serveFolders } from './serve.js'
+import {
+  announce,
+  readServerSettings,
+  type ServerSettings,
+  type ServingPlace,
+  serveFolders,
+  startOrSwap,
+} from './serve.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
 /** `tilestage view`: serve a pyramid while it is built from its series, and on while these grow. */
@@ -54,7 +60,7 @@ class ShownBuild {
   readonly #flags: Flags
   readonly #terminal: Terminal
   #path = ''
-  #opening: Promise<RunningServer> | undefined
+  #opening: Promise<ServingPlace> | undefined
   #isAttached = false
   #isAnnounced = false
 
@@ -80,26 +86,29 @@ class ShownBuild {
    * @param feed undefined where the pyramid at the path is not the one that is being built, or is complete.
    */
   async show(feed: BuildFeed | undefined): Promise<void> {
-    this.#opening ??= startServer({ ...this.#settings, pyramids: feed ? [] : [this.#path] })
-    const server = await untilStopped(this.#opening, this.#terminal)
+    const config = { ...this.#settings, pyramids: feed ? [] : [this.#path] }
+    this.#opening ??= startOrSwap(config, this.#path, this.#flags)
+    const place = await untilStopped(this.#opening, this.#terminal)
     if (feed && !this.#isAttached) {
       this.#isAttached = true
-      await server.attach(feed)
+      // A server of another process follows the build by what it writes.
+      await place.server?.attach(feed)
     }
     // Not before: a page that is opened at once shall find the pyramid.
-    if (!this.#isAnnounced) announce(server, this.#flags, this.#terminal)
+    if (!this.#isAnnounced) announce(place, this.#flags, this.#terminal)
     this.#isAnnounced = true
   }
 
   async untilStopped(): Promise<void> {
-    await this.#opening
+    const place = await this.#opening
     const { signal } = this.#terminal
+    if (!place?.server) return
     if (!signal.aborted) await once(signal, 'abort')
   }
 
   async close(): Promise<void> {
-    const server = await this.#opening?.catch(() => undefined)
-    await server?.close()
+    const place = await this.#opening?.catch(() => undefined)
+    await place?.server?.close()
   }
 }
 

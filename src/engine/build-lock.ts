@@ -14,6 +14,9 @@ const TAKE_OVER = '.next'
 /** Between the two system calls that write a lock there is a moment when it is empty. */
 const EMPTY_MS = 200
 
+/** Another build writes to the folder, or seems to. */
+export class FolderInUseError extends SourceUnavailableError {}
+
 /** Whether a file of that name is a lock, or what a build left that was killed while it took one over. */
 export function isLockFile(name: string): boolean {
   return name === LOCK_FILE || name.startsWith(`${LOCK_FILE}${TAKE_OVER}`)
@@ -24,7 +27,7 @@ export function isLockFile(name: string): boolean {
  * taken over.
  *
  * @returns a function that frees the folder, once: later the lock may be that of the next build.
- * @throws {SourceUnavailableError} another build writes there, or the lock cannot be written.
+ * @throws {FolderInUseError} another build writes there. @throws {SourceUnavailableError} the lock cannot be written.
  */
 export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   const path = join(folder, LOCK_FILE)
@@ -83,19 +86,19 @@ async function readLock(path: string): Promise<string | undefined> {
   return read()
 }
 
-/** @throws {SourceUnavailableError} another build writes to the folder. */
+/** @throws {FolderInUseError} another build writes to the folder. */
 export async function refuseLocked(folder: string): Promise<void> {
   const path = join(folder, LOCK_FILE)
   const found = await readLock(path)
   if (found !== undefined) await refuseOwner(path, found)
 }
 
-/** @throws {SourceUnavailableError} the build that wrote a lock may still be at work. */
+/** @throws {FolderInUseError} the build that wrote a lock may still be at work. */
 async function refuseOwner(path: string, content: string): Promise<void> {
   const [owner, host, start] = content.split(' ')
   if (owner === '' || (host === hostname() && !(await isAlive(Number(owner), start)))) return
   const folder = dirname(path)
-  throw new SourceUnavailableError(
+  throw new FolderInUseError(
     `Another build writes to ${folder} (process ${owner} on ${host ?? 'this machine'}); wait for it, or remove ${path} if there is none.`,
     { url: folder },
   )

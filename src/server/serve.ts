@@ -11,6 +11,7 @@ import { isLoopbackAddress } from './access/access-policy.js'
 import { WrongTokens } from './access/wrong-tokens.js'
 import { buildApp } from './app.js'
 import type { DetectorCommand } from './detections/detector-command.js'
+import { PortInUseError, portOwner } from './port-owner.js'
 import { addPyramids } from './pyramids/add-pyramids.js'
 import { PyramidRegistry } from './pyramids/registry.js'
 
@@ -78,7 +79,8 @@ const BUILT_ASSETS = fileURLToPath(new URL('../public', import.meta.url))
  * Open the pyramids and listen.
  *
  * @throws {UsageError} `--root` is missing, or the token empty.
- * @throws {SourceUnavailableError} the port is taken or may not be used, or the address is not ours.
+ * @throws {PortInUseError} something else listens there. @throws {SourceUnavailableError} the port may not be used, or
+ *   the address is not ours.
  * @throws {TilestageError} a pyramid or root cannot be opened.
  */
 export async function startServer(config: ServerConfig): Promise<RunningServer> {
@@ -154,9 +156,7 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
   } catch (error) {
     switch (systemCode(error)) {
       case 'EADDRINUSE':
-        throw new SourceUnavailableError(
-          `Port ${port} of ${host} is in use; another server may be running, or choose another with --port.`,
-        )
+        throw new PortInUseError(host, port, await portOwner(port))
       case 'EACCES':
         throw new SourceUnavailableError(
           `Port ${port} may not be used without special rights; choose one above 1023 with --port.`,

@@ -484,8 +484,8 @@ t.test('a started server tells where it is, and frees its port when it is closed
   const reply = await new Promise<IncomingMessage>(resolve => get(`${server.url}healthz`, { agent }, resolve))
   reply.resume()
   await t.rejects(startServer({ ...QUIET, assetsFolder, port: Number(port) }), {
-    name: 'SourceUnavailableError',
-    message: `Port ${port} of 127.0.0.1 is in use; another server may be running, or choose another with --port.`,
+    name: 'PortInUseError',
+    message: new RegExp(`^Port ${port} of 127\\.0\\.0\\.1 is in use by .*; stop that, or choose another port with --port\\.$`),
   })
   await server.close()
   agent.destroy()

@@ -188,7 +188,7 @@ t.test('what there is to know of a pyramid', async t => {
     rows: 2,
     runs: [0, 8],
   })
-  t.same((await app.inject('/healthz')).json(), { status: 'ok', version: '1.2.3' })
+  t.same((await app.inject('/healthz')).json(), { status: 'ok', program: 'tilestage', version: '1.2.3' })
 })
 
 t.test('v decides how long a tile may be kept', async t => {

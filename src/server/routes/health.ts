@@ -24,11 +24,11 @@ export function registerHealthRoutes(
   const healthDoc = documented({
     group: 'Server',
     summary: 'Whether the server answers at all',
-    answers: { 200: 'It does; `version` is that of the program.' },
+    answers: { 200: 'It does; `program` is tilestage, and `version` its version.' },
     open: true,
   })
   app.get('/healthz', healthDoc, (_request, reply) =>
-    reply.header('cache-control', 'no-store').send({ status: 'ok', version }),
+    reply.header('cache-control', 'no-store').send({ status: 'ok', program: 'tilestage', version }),
   )
 
   const readyDoc = documented({
