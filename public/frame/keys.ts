@@ -1,3 +1,4 @@
+import { keptByBrowser } from '../parts/kept.js'
 /** One line of the keys dialog, and what it does. */
 export interface KeyCommand {
   /** As in `KeyboardEvent.key` or `.code`; several keys may do the same. */
@@ -15,12 +16,12 @@ export interface KeyCommand {
 const OFF_KEY = 'tilestage-keys-off'
 
 export function keysEnabled(): boolean {
-  return localStorage.getItem(OFF_KEY) === null
+  return keptByBrowser.get(OFF_KEY) === undefined
 }
 
 export function enableKeys(enabled: boolean): void {
-  if (enabled) localStorage.removeItem(OFF_KEY)
-  else localStorage.setItem(OFF_KEY, '1')
+  if (enabled) keptByBrowser.remove(OFF_KEY)
+  else keptByBrowser.set(OFF_KEY, '1')
 }
 
 /** What needs letters or arrows for itself. */

@@ -1,3 +1,4 @@
+import { keptByBrowser } from '../parts/kept.js'
 import type { PictureColours, Rgb } from '../picture/picture-layer.js'
 
 type Theme = 'dark' | 'light'
@@ -19,7 +20,7 @@ export function themeColours(): PictureColours {
  * frame around it.
  */
 export function applyTheme(): void {
-  const wanted = new URLSearchParams(location.search).get('theme') ?? localStorage.getItem(THEME_KEY)
+  const wanted = new URLSearchParams(location.search).get('theme') ?? keptByBrowser.get(THEME_KEY)
   document.documentElement.dataset.theme = wanted === 'light' ? 'light' : 'dark'
 }
 
@@ -30,7 +31,7 @@ export function offerThemes(button: HTMLButtonElement, changed: () => void): voi
   showState()
   button.addEventListener('click', () => {
     const theme: Theme = root.dataset.theme === 'light' ? 'dark' : 'light'
-    localStorage.setItem(THEME_KEY, theme)
+    keptByBrowser.set(THEME_KEY, theme)
     // What the address asks for would win over the choice when the page is loaded again.
     const url = new URL(location.href)
     if (url.searchParams.has('theme')) {

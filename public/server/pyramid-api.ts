@@ -1,4 +1,5 @@
 import type { Rect, SampleType } from '../../src/plane.js'
+import { keptByTab } from '../parts/kept.js'
 
 export interface PointUm {
   readonly x: number
@@ -167,19 +168,19 @@ export function keepToken(): void {
   const rest = parts.filter(part => !part.startsWith('token='))
   if (rest.length === parts.length) return
   const token = new URLSearchParams(location.hash.slice(1)).get('token')
-  if (token) sessionStorage.setItem(TOKEN_KEY, token)
+  if (token) keptByTab.set(TOKEN_KEY, token)
   const hash = rest.length > 0 ? `#${rest.join('&')}` : ''
   history.replaceState(history.state, '', location.pathname + location.search + hash)
 }
 
 /** Whether this tab was given a token. */
 export function hasToken(): boolean {
-  return sessionStorage.getItem(TOKEN_KEY) !== null
+  return keptByTab.get(TOKEN_KEY) !== undefined
 }
 
 /** Change the server with this token from now on, as long as this tab is open. */
 export function useToken(token: string): void {
-  sessionStorage.setItem(TOKEN_KEY, token)
+  keptByTab.set(TOKEN_KEY, token)
 }
 
 /**
@@ -188,7 +189,7 @@ export function useToken(token: string): void {
  * @throws {ApiError} the server refused. @throws {TypeError} it did not answer.
  */
 export async function request(url: string, init: RequestInit = {}): Promise<Response> {
-  const token = sessionStorage.getItem(TOKEN_KEY)
+  const token = keptByTab.get(TOKEN_KEY)
   const reply = await fetch(url, {
     ...init,
     headers: { ...init.headers, ...(token && { 'X-Tilestage-Token': token }) },
