@@ -21,11 +21,11 @@ const READY_TIMEOUT_MS = 60_000
 
 const page = (name: string): string => fileURLToPath(new URL(`../../public/${name}`, import.meta.url))
 
-/** Start the Chromium that the set-up script found or installed. */
-export function launchBrowser(): Promise<Browser> {
+/** Start the Chromium that the set-up script found or installed. @param flags besides the usual ones. */
+export function launchBrowser(flags: readonly string[] = []): Promise<Browser> {
   const executablePath = process.env.TILESTAGE_CHROMIUM ?? CHROMIUM_PLACES.find(place => existsSync(place))
   if (!executablePath) throw new Error('There is no Chromium; npm test installs it, or TILESTAGE_CHROMIUM names one.')
-  return chromium.launch({ executablePath, args: FLAGS })
+  return chromium.launch({ executablePath, args: [...FLAGS, ...flags] })
 }
 
 /** Bundle the page as it is in the working tree, so that a test never sees an older one. */

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, request, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 /** What a proxy in front of the server does. */
@@ -14,12 +14,20 @@ export interface ProxyHabits {
   readonly forwards: boolean
 }
 
-/** A small proxy that passes the Host header on unchanged. @returns it, listening on a free port. */
-export async function startProxy(backend: URL, habits: ProxyHabits): Promise<Server> {
+/**
+ * A small proxy that passes the Host header on unchanged.
+ *
+ * @param elsewhere answers what is not below the prefix. @returns it, listening on a free port.
+ */
+export async function startProxy(
+  backend: URL,
+  habits: ProxyHabits,
+  elsewhere: RequestListener = (_, reply) => reply.writeHead(404).end('not below the prefix'),
+): Promise<Server> {
   const { prefix, strips, buffers, forwards } = habits
   const proxy = createServer((asked, reply) => {
     const { method, headers, url = '/', socket } = asked
-    if (!url.startsWith(prefix)) return void reply.writeHead(404).end('not below the prefix')
+    if (!url.startsWith(prefix)) return elsewhere(asked, reply)
     const forwarded = {
       'x-forwarded-for': `${headers['x-forwarded-for'] ?? '198.51.100.7'}, ${socket.remoteAddress}`,
       'x-forwarded-host': headers.host,
