@@ -22,6 +22,8 @@ const PAGE = fileURLToPath(new URL('../public', import.meta.url))
 const LOADS = 5
 const DRAG_STEPS = 60
 const SAMPLE_EVERY_MS = 10_000
+/** The page keeps 128 MiB of samples and as much of textures; so many wells fill both. */
+const FILLING_WELLS = 80
 /** How much the last third may have more than the second. */
 const GROWTH = 0.05
 
@@ -167,6 +169,10 @@ async function measureMemory(browser: Browser, url: string): Promise<readonly Sa
   const page = await context.newPage()
   await page.goto(url)
   await untilReady(page)
+  for (let i = 0; i < FILLING_WELLS; i++) {
+    await page.keyboard.press(']')
+    await untilReady(page)
+  }
   const devtools = await context.newCDPSession(page)
   const samples: Sample[] = []
   const ways = ['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown']
