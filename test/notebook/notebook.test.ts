@@ -149,22 +149,25 @@ t.test('VS Code and a Jupyter with a proxy are found by what they say of themsel
   t.same(await Promise.all(['code.example', 'evil.example'].map(asked)), [200, 403])
 
   const tokens: unknown[] = []
+  let hasProxy = true
   const jupyter = createServer((request, reply) => {
     tokens.push(request.headers.authorization)
-    reply.writeHead(request.url === `/lab/proxy/${port}/` ? 200 : 404).end()
+    // Without a proxy it sends everybody to the address without a slash, and has nothing there.
+    reply.writeHead(hasProxy && request.url === `/lab/proxy/${port}/` ? 200 : 302, { location: '/lab/nothing' }).end()
   }).listen(0, '127.0.0.1')
   await once(jupyter, 'listening')
   t.teardown(() => jupyter.close())
   const url = new URL('lab/', addressOf(jupyter)).href
-  const settings = { server: `"${server}"` }
   mkdirSync(join(folder, 'runtime'), { recursive: true })
-  const plain = await runNotebook(folder, settings, {}, ({ pid }) => {
-    const said = { url, base_url: '/lab/', hostname: 'localhost', token: 'secret' }
-    writeFileSync(join(folder, 'runtime', `jpserver-${pid}.json`), JSON.stringify(said))
-  })
-  t.equal(plain.failure, undefined)
-  t.match(plain.html, `src="/lab/proxy/${port}/"`)
-  t.same(tokens, ['token secret'])
+  const runBelow = (): Promise<Executed> =>
+    runNotebook(folder, { server: `"${server}"` }, {}, ({ pid }) => {
+      const said = { url, base_url: '/lab/', hostname: 'localhost', token: 'secret' }
+      writeFileSync(join(folder, 'runtime', `jpserver-${pid}.json`), JSON.stringify(said))
+    })
+  t.match((await runBelow()).html, `src="/lab/proxy/${port}/"`)
+  hasProxy = false
+  t.match((await runBelow()).html, `src="${server}/"`)
+  t.same(tokens, ['token secret', 'token secret'])
 })
 
 /** Ask with a Host header of one's own, which `fetch` does not allow. */

@@ -15,10 +15,12 @@ manager, client = start_new_kernel(kernel_name="python3")
 
 def told(source, until=None):
     """What a cell says, to its end or until something has been said."""
-    client.execute(source)
+    request = client.execute(source)
     text = ""
     while True:
         message = client.get_iopub_msg(timeout=60)
+        if message["parent_header"].get("msg_id") != request:
+            continue
         content = message["content"]
         text += content.get("text", "") + "\n".join(content.get("traceback", []))
         text += content.get("data", {}).get("text/plain", "") + "\n"
