@@ -511,7 +511,9 @@ function onSettled(): void {
 
 async function countViewLater(view: string): Promise<void> {
   await new Promise(resolve => setTimeout(resolve, COUNT_VIEW_AFTER_MS))
-  if (view === countedView) contrast.countView()
+  if (view !== countedView) return
+  contrast.countView()
+  tools.show(shownPlanes())
 }
 
 function showLoading(loaded: number, wanted: number): void {
@@ -549,7 +551,7 @@ function showReadout(): void {
 
 /** What the tools measure. */
 function shownPlanes(): ShownPlanes | undefined {
-  return store && { store, slice: plane, channels: factsOfChannels(store.pyramid, contrast.look) }
+  return store && { store, slice: plane, channels: factsOfChannels(store.pyramid, contrast.look), growths }
 }
 
 function openDetails(): void {

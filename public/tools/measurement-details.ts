@@ -75,8 +75,9 @@ export class MeasurementDetails {
     const item = this.#item
     const planes = this.#planes
     if (!item || !planes || !(item.kind === 'region' || (item.kind === 'length' && this.#isProfileOpen))) return
+    const { slice, channels, growths } = planes
     const { pyramid } = planes.store
-    const what = JSON.stringify([item.points, planes.slice, planes.channels, pyramid.id, pyramid.version])
+    const what = JSON.stringify([item.points, slice, channels, pyramid.id, pyramid.version, growths])
     if (what === this.#shown) return
     this.#shown = what
     clearTimeout(this.#timer)

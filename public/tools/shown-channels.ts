@@ -16,6 +16,8 @@ export interface ShownPlanes {
   readonly store: TileStore
   readonly slice: Slice
   readonly channels: readonly ShownChannelFacts[]
+  /** Changes of the samples since the page was opened, of a pyramid that grows. */
+  readonly growths: number
 }
 
 /** Channels of a look in its order; a channel with a colour map is white. */

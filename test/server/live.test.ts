@@ -485,7 +485,9 @@ t.test('a started server tells where it is, and frees its port when it is closed
   reply.resume()
   await t.rejects(startServer({ ...QUIET, assetsFolder, port: Number(port) }), {
     name: 'PortInUseError',
-    message: new RegExp(`^Port ${port} of 127\\.0\\.0\\.1 is in use by .*; stop that, or choose another port with --port\\.$`),
+    message: new RegExp(
+      `^Port ${port} of 127\\.0\\.0\\.1 is in use by .*; stop that, or choose another port with --port\\.$`,
+    ),
   })
   await server.close()
   agent.destroy()
