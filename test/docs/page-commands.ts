@@ -46,9 +46,10 @@ export function argumentsFor({ command }: Example, real: Readonly<Record<string,
   return parseArgsStringToArgv(withReal(command, real)).slice(1)
 }
 
-/** A text of a page with what is real in the place of what the page calls it, in the order given. */
+/** A text of a page with what is real in the place of what the page calls it; of names that overlap the first counts. */
 export function withReal(text: string, real: Readonly<Record<string, string>>): string {
-  return Object.entries(real).reduce((known, [shown, meant]) => known.replaceAll(shown, meant), text)
+  const names = Object.keys(real).map(name => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return text.replace(new RegExp(names.join('|'), 'g'), name => real[name])
 }
 
 /** Run curl, or do what it would. @returns the status; of a stream that does not end, too. */

@@ -16,7 +16,6 @@ function realThings({ address, id, plate }: SampleServer): Record<string, string
   return {
     [ADDRESS]: address,
     $ID: id,
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: so a shell writes it.
     '${ID}': id,
     $TOKEN: 'secret',
     '/ssd/plate_07': plate,
