@@ -18,7 +18,7 @@ const ADDRESS = 'http://microscope.lab:8979/'
 
 /** Run a command of the page that does not end by itself until the test ends. @returns what it printed, once that matches. */
 async function start(t: Test, args: readonly string[], cwd: string, wanted: RegExp): Promise<string> {
-  const env = { XDG_STATE_HOME: join(cwd, 'state'), XDG_CACHE_HOME: join(cwd, 'cache') }
+  const env = { TILESTAGE_TOKEN: 'secret', XDG_STATE_HOME: join(cwd, 'state'), XDG_CACHE_HOME: join(cwd, 'cache') }
   return new Promise((resolve, reject) => {
     let end = (): unknown => undefined
     const onOutput: RunOptions['onOutput'] = (stdout, child) => {
