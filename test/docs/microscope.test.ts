@@ -6,29 +6,15 @@ import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { parseArgsStringToArgv } from 'string-argv'
-import t, { type Test } from 'tap'
-import { PLATE, type RunOptions, tilestage } from '../run-cli.js'
-import { argumentsFor, blocksOf, readExamples, statusOf, withReal } from './page-commands.js'
+import t from 'tap'
+import { PLATE } from '../run-cli.js'
+import { argumentsFor, blocksOf, readExamples, startCommand, statusOf, withReal } from './page-commands.js'
 
 const PYTHON = process.env.TILESTAGE_PYTHON ?? '/usr/bin/python3'
 const PAGE = new URL('../../docs/microscope.md', import.meta.url)
 
 /** What the page calls its server. */
 const ADDRESS = 'http://microscope.lab:8979/'
-
-/** Run a command of the page that does not end by itself until the test ends. @returns what it printed, once that matches. */
-async function start(t: Test, args: readonly string[], cwd: string, wanted: RegExp): Promise<string> {
-  const env = { TILESTAGE_TOKEN: 'secret', XDG_STATE_HOME: join(cwd, 'state'), XDG_CACHE_HOME: join(cwd, 'cache') }
-  return new Promise((resolve, reject) => {
-    let end = (): unknown => undefined
-    const onOutput: RunOptions['onOutput'] = (stdout, child) => {
-      end = () => child.kill('SIGINT')
-      if (wanted.test(stdout)) resolve(stdout)
-    }
-    const ended = tilestage(args, { cwd, env, onOutput }).then(({ stderr }) => reject(new Error(stderr)))
-    t.teardown(() => [end(), ended][1])
-  })
-}
 
 t.test('what the page tells the programmer of a microscope works', async t => {
   const cwd = await realpath(await mkdtemp(join(tmpdir(), 'tilestage-')))
@@ -39,7 +25,7 @@ t.test('what the page tells the programmer of a microscope works', async t => {
     .filter(line => line.startsWith('tilestage '))
     .map(line => parseArgsStringToArgv(withReal(line, places)).slice(1))
 
-  const [url] = (await start(t, [...serve, '--port', '0'], cwd, /\n/)).split('#')
+  const [url] = (await startCommand(t, [...serve, '--port', '0'], cwd, /\n/)).split('#')
   const address = `http://127.0.0.1:${new URL(url).port}/`
   const ask = async (path: string, body?: unknown) => {
     const headers = { 'x-tilestage-token': 'secret', 'content-type': 'application/json' }
@@ -48,7 +34,8 @@ t.test('what the page tells the programmer of a microscope works', async t => {
   }
   let id = ''
   for (const example of await readExamples(PAGE, ADDRESS)) {
-    if (example.command.includes('/ssd/plate_08')) await start(t, [...watch, '--progress', 'json'], cwd, /"started"/)
+    if (example.command.includes('/ssd/plate_08'))
+      await startCommand(t, [...watch, '--progress', 'json'], cwd, /"started"/)
     const args = argumentsFor(example, { ...places, [ADDRESS]: address, $ID: id })
     t.equal(await statusOf(args, cwd), example.status, example.command)
     id ||= (await ask('builds/1')).id

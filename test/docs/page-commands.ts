@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { parseArgsStringToArgv } from 'string-argv'
+import type { Test } from 'tap'
+import { type RunOptions, tilestage } from '../run-cli.js'
 
 /** One command of a page: `curl … # STATUS`. */
 export interface Example {
@@ -99,6 +101,7 @@ export async function statusByFetch(args: readonly string[], cwd: string): Promi
         i++
         break
       case '-G':
+      case '--get':
         isQuery = true
         break
       case '-I':
@@ -124,4 +127,22 @@ export async function statusByFetch(args: readonly string[], cwd: string): Promi
   })
   await reply.body?.cancel()
   return reply.status
+}
+
+/**
+ * Run a command of a page that does not end by itself, until the test ends; its token is `secret`.
+ *
+ * @returns what it printed, once that matches.
+ */
+export function startCommand(t: Test, args: readonly string[], cwd: string, wanted: RegExp): Promise<string> {
+  const env = { TILESTAGE_TOKEN: 'secret', XDG_STATE_HOME: join(cwd, 'state'), XDG_CACHE_HOME: join(cwd, 'cache') }
+  return new Promise((resolve, reject) => {
+    let end = (): unknown => undefined
+    const onOutput: RunOptions['onOutput'] = (stdout, child) => {
+      end = () => child.kill('SIGINT')
+      if (wanted.test(stdout)) resolve(stdout)
+    }
+    const ended = tilestage(args, { cwd, env, onOutput }).then(({ stderr }) => reject(new Error(stderr)))
+    t.teardown(() => [end(), ended][1])
+  })
 }
