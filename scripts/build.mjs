@@ -1,6 +1,15 @@
 // Compile the server into dist/ and bundle the page into dist/public/.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,7 +49,7 @@ writeFileSync(join(fresh, 'render', 'inter-medium.ttf'), unpackWoff(woff))
 copyFileSync(join(inter, 'LICENSE'), join(fresh, 'render', 'inter-medium.LICENSE'))
 
 mkdirSync(assets, { recursive: true })
-await build({
+const { metafile } = await build({
   entryPoints: ['viewer.ts', 'viewer.css'].map(name => join(root, 'public', name)),
   outdir: assets,
   bundle: true,
@@ -48,7 +57,20 @@ await build({
   format: 'esm',
   target: 'es2022',
   legalComments: 'linked',
+  metafile: true,
 })
+// Whoever hands the page on hands these on: each asks for its licence to come along.
+const bundled = new Set(
+  Object.keys(metafile.inputs).flatMap(file => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []),
+)
+writeFileSync(join(assets, 'viewer.LICENSE'), [...bundled].sort().map(licenceOf).join('\n'))
 copyFileSync(join(root, 'public/index.html'), join(assets, 'index.html'))
 rmSync(dist, { recursive: true, force: true })
 renameSync(fresh, dist)
+
+/** What a package says of its licence, below its name. */
+function licenceOf(folder) {
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry))
+  return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8')}`
+}
