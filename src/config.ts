@@ -28,6 +28,13 @@ const LOG_LEVEL: Flag = {
   env: 'TILESTAGE_LOG_LEVEL',
 }
 
+const PROGRESS: Flag = {
+  name: 'progress',
+  value: 'auto|json|none',
+  help: 'a bar on a terminal, or one JSON object a line',
+  fallback: 'auto',
+}
+
 const OUTPUT: Flag = { name: 'output', value: 'DIR', help: 'folder of the pyramid; made if absent' }
 
 const FORMAT: Flag = {
@@ -112,12 +119,7 @@ const BUILD_GROUPS: readonly FlagGroup[] = [
       { name: 'workers', value: 'N', help: 'threads that read and blend', fallback: 'one a processor' },
       { name: 'memory', value: 'SIZE', help: 'bound on the memory of the build, from 300MiB', fallback: '512MiB' },
       { name: 'strict', help: 'stop at the first frame that cannot be read' },
-      {
-        name: 'progress',
-        value: 'auto|json|none',
-        help: 'a bar on a terminal, or one JSON object a line',
-        fallback: 'auto',
-      },
+      PROGRESS,
     ],
   },
 ]
@@ -260,7 +262,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'demo',
     usage: 'demo',
     summary: 'build and serve the three-well sample plate',
-    groups: [{ title: 'Server', flags: [OPEN, ...SERVE_FLAGS, LOG_LEVEL] }],
+    groups: [{ title: 'Server', flags: [OPEN, PROGRESS, ...SERVE_FLAGS, LOG_LEVEL] }],
     examples: ['tilestage demo --open'],
   },
 ]
