@@ -20,7 +20,8 @@ function fail(message) {
 function run(command, args, whatFailed) {
   var result = childProcess.spawnSync(command, args, {
     cwd: root,
-    stdio: 'inherit',
+    // The standard output belongs to whoever asked for the set-up: `npm pack --json` prints its list there.
+    stdio: ['inherit', 2, 'inherit'],
     shell: process.platform === 'win32'
   })
   if (result.error || result.status !== 0) fail(whatFailed)
@@ -76,7 +77,8 @@ function install(stamp) {
   console.error('tilestage: installing packages …')
   run(
     'npm',
-    ['ci', '--no-audit', '--no-fund', '--loglevel=error'],
+    // The build needs all of them, also below `npm pack --dry-run` and where NODE_ENV is production.
+    ['ci', '--include=dev', '--no-dry-run', '--no-audit', '--no-fund', '--loglevel=error'],
     'the packages could not be installed; the messages above say why (offline, perhaps).'
   )
   return wanted

@@ -38,7 +38,12 @@ export function shell(script: string, cwd: string, mayMount = false): Promise<Fi
   return run(command, [...before, '-c', whole], { cwd, env: { NODE: process.execPath, CLI, PLATE } })
 }
 
-async function run(command: string, args: readonly string[], { cwd, env, onOutput }: RunOptions): Promise<Finished> {
+/** Run a program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  { cwd, env, onOutput }: RunOptions,
+): Promise<Finished> {
   const child = spawn(command, args, { cwd, env: { ...process.env, ...env } })
   let stdout = ''
   let stderr = ''
