@@ -2,33 +2,39 @@
 # docker run -p 8979:8979 -v /ssd/pyramids:/data:ro -e TILESTAGE_TOKEN=… tilestage /data/plate_07
 #
 # The image listens on every address of the container, so pyramids are opened below /data only, and changing what is
-# shown needs the token (made up and printed at the start where TILESTAGE_TOKEN is not set).
+# shown needs the token (made up and printed at the start where TILESTAGE_TOKEN is not set). docs/shared-host.md says more.
+#
+# Where packages come from another registry: --secret id=npmrc,src=$HOME/.npmrc
+# The first image brings Node and npm to build with, the second one Node to run.
+ARG BUILD_IMAGE=node:22-bookworm-slim
 ARG BASE_IMAGE=node:22-bookworm-slim
 
-FROM ${BASE_IMAGE} AS build
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --no-audit --no-fund
 COPY tsconfig.json ./
 COPY scripts scripts
 COPY kernels kernels
 COPY src src
 COPY public public
-RUN npm run build && npm prune --omit=dev --no-audit --no-fund
+RUN npm run build
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm prune --omit=dev --no-audit --no-fund
 
 FROM ${BASE_IMAGE}
-WORKDIR /app
 ENV NODE_ENV=production \
     TILESTAGE_HOST=0.0.0.0 \
     TILESTAGE_PORT=8979 \
     TILESTAGE_ROOT=/data \
     TILESTAGE_LOG_LEVEL=info \
-    XDG_CACHE_HOME=/tmp
-COPY --from=build /app/package.json ./
+    XDG_CACHE_HOME=/tmp \
+    XDG_STATE_HOME=/state
+RUN mkdir /data /state && chown 1000:1000 /state
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY examples examples
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY examples examples
-RUN mkdir -p /data
 USER 1000:1000
 EXPOSE 8979
 HEALTHCHECK --interval=30s --timeout=3s --start-period=5s \
