@@ -16,7 +16,7 @@ const MOST_PACKED_BYTES = 8e6
 const WANTED = [
   /^(package\.json|LICENSE|(README|CHANGELOG)\.md|src\/sources\/README\.md)$/,
   /^dist\/(?!bench\/).*\.(js|wasm|html|css|ttf|LICENSE)$/,
-  /^(docs|examples)\/.*\.(md|webp|json|pzf)$/,
+  /^(docs|examples)\/.*\.(md|webp|json|pzf|ipynb)$/,
 ]
 
 interface Packed {
