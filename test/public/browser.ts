@@ -18,6 +18,11 @@ const FLAGS = [
   '--enable-unsafe-swiftshader',
 ]
 const READY_TIMEOUT_MS = 60_000
+/** Without a graphics card every pixel costs time: where nobody looks at them, a quarter does for the same layout. */
+export const COARSE = { deviceScaleFactor: 0.5 }
+/** For tests that look at pixels: the smallest window in which the panels lie beside the picture. */
+export const SHARP = { viewport: { width: 1010, height: 600 }, deviceScaleFactor: 1 }
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
 
 const page = (name: string): string => fileURLToPath(new URL(`../../public/${name}`, import.meta.url))
 
@@ -53,7 +58,7 @@ export interface OpenPage {
 }
 
 /**
- * Open a URL in a window of its own.
+ * Open a URL in a window of its own, of few pixels unless `options` say otherwise.
  *
  * @param blocked pattern of URLs that the page cannot reach.
  */
@@ -66,6 +71,7 @@ export async function openPage(
   const context = await browser.newContext({
     viewport: { width: 1200, height: 1000 },
     reducedMotion: 'reduce',
+    ...COARSE,
     ...options,
   })
   const page = await context.newPage()
@@ -81,9 +87,27 @@ export async function openPage(
 
 /** Wait until everything that was asked for is drawn. */
 export async function untilReady(page: Page): Promise<void> {
-  // What was just done shows its effect on readiness within a frame.
-  await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve))))
-  await page.waitForFunction(() => document.documentElement.dataset.ready === '1', null, { timeout: READY_TIMEOUT_MS })
+  await page.evaluate(
+    timeoutMs =>
+      new Promise<void>((resolve, reject) => {
+        const root = document.documentElement
+        const observer = new MutationObserver(look)
+        function look(): void {
+          if (root.dataset.ready !== '1') return
+          observer.disconnect()
+          resolve()
+        }
+        setTimeout(() => reject(new Error('The page did not become ready.')), timeoutMs)
+        // What was just done shows its effect on readiness within a frame.
+        requestAnimationFrame(() =>
+          requestAnimationFrame(() => {
+            observer.observe(root, { attributeFilter: ['data-ready'] })
+            look()
+          }),
+        )
+      }),
+    READY_TIMEOUT_MS,
+  )
 }
 
 export interface Screen {

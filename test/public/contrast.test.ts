@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
 import type { ContrastState } from '../../public/contrast/contrast-state.js'
-import type { Look } from '../../public/picture/look.js'
 import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import type { SampleType } from '../../src/plane.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
@@ -11,8 +10,9 @@ import { channelColours } from '../../src/render/channel-colours.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
 import type { RunningServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
+import type { Exposed } from './picture-truth.js'
 
 const folder = t.testdir({})
 const SIZE = { width: 200, height: 160 }
@@ -65,6 +65,7 @@ const ODD: Readonly<Record<string, Omit<Recipe, 'names'>>> = {
 let browser: Browser
 let server: RunningServer
 let ids: ReadonlyMap<string, string>
+let opened: OpenPage | undefined
 
 t.before(async () => {
   browser = await launchBrowser()
@@ -93,16 +94,15 @@ t.teardown(async () => {
 
 const urlOf = (name: string): string => `${server.url}?pyramid=${ids.get(name)}`
 
-async function open(t: Test, name: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
-  const opened = await openPage(browser, urlOf(name), options)
-  t.teardown(() => opened.page.context().close())
-  return opened
-}
-
-interface Exposed {
-  readonly tilestage: {
-    readonly contrast: { readonly state: ContrastState; readonly look: Look; restore(state: ContrastState): void }
+/** Load a pyramid, in one window for all tests: what it complains about is gathered from all of them. */
+async function open(name: string): Promise<OpenPage> {
+  if (!opened) {
+    opened = await openPage(browser, urlOf(name))
+  } else {
+    await opened.page.goto(urlOf(name))
+    await untilReady(opened.page)
   }
+  return opened
 }
 
 const stateOf = async (page: Page): Promise<ContrastState> => {
@@ -155,7 +155,7 @@ const choose = async (page: Page, value: string): Promise<void> => {
 }
 
 t.test('at first every channel has its own colour and the automatic window of the whole channel', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const { channels } = await stateOf(page)
   t.same(
     channels.map(({ contrast }) => contrast.colours),
@@ -170,21 +170,21 @@ t.test('at first every channel has its own colour and the automatic window of th
   const [row] = await page.locator('.layer').allTextContents()
   t.match(row, /^DAPI100–[\d\s]+ counts$/)
 
-  const single = await stateOf((await open(t, 'single')).page)
+  const single = await stateOf((await open('single')).page)
   t.equal(single.channels[0]?.contrast.colours, 'grey')
-  const photo = (await stateOf((await open(t, 'photo')).page)).channels.map(({ contrast }) => contrast)
+  const photo = (await stateOf((await open('photo')).page)).channels.map(({ contrast }) => contrast)
   t.same(
     photo.map(({ black, white, colours }) => [black, white, colours]),
     ['#ff0000', '#00ff00', '#0000ff'].map(colours => [0, 255, colours]),
   )
-  const signed = (await stateOf((await open(t, 'signed')).page)).channels[0]?.contrast as Contrast
+  const signed = (await stateOf((await open('signed')).page)).channels[0]?.contrast as Contrast
   t.equal(signed.colours, 'blue-red')
   t.equal(signed.black, -signed.white, 'the neutral grey stands for 0')
   t.same(errors, [])
 })
 
 t.test('levels follow fields, handles, wheel and keys, of all channels with Alt', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const automatic = await windowsOf(page)
   await page.fill('input[name=black]', '150')
   await page.press('input[name=black]', 'Enter')
@@ -242,7 +242,7 @@ t.test('levels follow fields, handles, wheel and keys, of all channels with Alt'
 })
 
 t.test('auto to view takes in 0.1 to 99.9 % of the samples in view', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const automatic = await windowsOf(page)
   await page.focus('#picture')
   await page.keyboard.press(']')
@@ -272,7 +272,7 @@ t.test('auto to view takes in 0.1 to 99.9 % of the samples in view', async t => 
 })
 
 t.test('each well has its own contrast from its own samples, and the shared one stays untouched', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const shared = await windowsOf(page)
   await page.click('.of-wells label:last-child')
   await untilReady(page)
@@ -310,7 +310,7 @@ t.test('each well has its own contrast from its own samples, and the shared one 
 })
 
 t.test('the legend shows what becomes of every value, and what lies beyond', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const legend = (): Promise<number[]> =>
     page.$eval('canvas.legend', canvas => [
       ...((canvas as HTMLCanvasElement).getContext('2d')?.getImageData(0, 0, 256, 1).data ?? []),
@@ -372,7 +372,7 @@ t.test('the legend shows what becomes of every value, and what lies beyond', asy
 })
 
 t.test('layers are shown, hidden and singled out by pointer and by keys', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   const eye = (channel: number) => page.locator('.layer .eye').nth(channel)
   await eye(1).click()
   t.same(await visibleIn(page), [true, false, true])
@@ -396,7 +396,7 @@ t.test('layers are shown, hidden and singled out by pointer and by keys', async 
   t.equal((await stateOf(page)).selected, 1)
   t.equal(await page.textContent('.below'), 'This channel is hidden')
 
-  const six = (await open(t, 'six')).page
+  const six = (await open('six')).page
   t.same(await visibleIn(six), [true, true, true, true, false, false])
   await six.locator('.layer .eye').nth(4).click()
   t.same(await visibleIn(six), [true, true, true, true, false, false])
@@ -409,7 +409,7 @@ t.test('layers are shown, hidden and singled out by pointer and by keys', async 
 })
 
 t.test('what was chosen can be taken elsewhere as plain data', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   await page.locator('.layer .eye').nth(1).click()
   await page.locator('.channels [role=tab]').nth(2).click()
   await page.fill('input[name=white]', '900')
@@ -425,10 +425,10 @@ t.test('what was chosen can be taken elsewhere as plain data', async t => {
   t.match(state, { selected: 2, wells: 'own', marksClipped: true, channels: [{}, { visible: false }, {}] })
   const restore = (page: Page, state: ContrastState): Promise<void> =>
     page.evaluate(state => (window as unknown as Exposed).tilestage.contrast.restore(state), state)
-  const other = (await open(t, 'plate')).page
+  const other = (await open('plate')).page
   await restore(other, state)
   t.same(await stateOf(other), state)
-  const single = (await open(t, 'single')).page
+  const single = (await open('single')).page
   await restore(single, state)
   const kept = await stateOf(single)
   t.match(kept, { selected: 0, wells: 'same', channels: [{ visible: true }] })
@@ -437,7 +437,7 @@ t.test('what was chosen can be taken elsewhere as plain data', async t => {
 })
 
 t.test('a hot swap keeps the contrast of channels by their names', async t => {
-  const { page, errors } = await open(t, 'plate')
+  const { page, errors } = await open('plate')
   await page.fill('input[name=white]', '321')
   await page.press('input[name=white]', 'Enter')
   await page.locator('.layer .eye').nth(2).click()
@@ -456,10 +456,9 @@ t.test('a hot swap keeps the contrast of channels by their names', async t => {
 })
 
 t.test('whatever the samples are, axis and fields make sense', async t => {
-  const { page, errors } = await open(t, 'single')
+  const { page, errors } = await open('single')
   for (const name of Object.keys(ODD)) {
-    await page.goto(urlOf(name))
-    await untilReady(page)
+    await open(name)
     await page.click('.auto-view')
     await page.hover('.plot')
     for (const wheel of [-2000, 4000]) await page.mouse.wheel(0, wheel)
@@ -478,11 +477,8 @@ t.test('whatever the samples are, axis and fields make sense', async t => {
 })
 
 t.test('on a phone contrast and layers are sheets', async t => {
-  const { page, errors } = await open(t, 'plate', {
-    viewport: { width: 390, height: 844 },
-    hasTouch: true,
-    isMobile: true,
-  })
+  const { page, errors } = await openPage(browser, urlOf('plate'), PHONE)
+  t.teardown(() => page.context().close())
   await page.tap('#tabs [data-sheet=layers]')
   await page.locator('.layer .eye').nth(0).tap()
   t.same(await visibleIn(page), [false, true, true])

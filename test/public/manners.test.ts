@@ -9,12 +9,11 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { bundlePage, COARSE, launchBrowser, type OpenPage, openPage, PHONE, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { comparePicture, contrastOf, grey, setContrast, tileRequests, truthOf } from './picture-truth.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }
 /** Cumulative layout shift, of which browsers call 0.1 good: the grips of the histogram find their places. */
 const MAX_SHIFT = 0.001
 const SIZES = [
@@ -227,7 +226,7 @@ t.test('nothing on the page keeps people out who see, hear or move differently',
 t.test('nothing moves while the page loads, and no window is too small', async t => {
   const url = await serve(t, [platePath])
   for (const viewport of SIZES) {
-    const context = await browser.newContext({ viewport })
+    const context = await browser.newContext({ viewport, ...COARSE })
     t.teardown(() => context.close())
     await context.addInitScript(() => {
       const shifts: [number, string][] = []
@@ -258,7 +257,7 @@ t.test('nothing moves while the page loads, and no window is too small', async t
 
 t.test('a browser without WebGL shows the same pixels', async t => {
   const url = await serve(t, [platePath])
-  const context = await browser.newContext({ viewport: { width: 1200, height: 1000 }, reducedMotion: 'reduce' })
+  const context = await browser.newContext({ ...SHARP, reducedMotion: 'reduce' })
   t.teardown(() => context.close())
   await context.addInitScript(() => {
     const getContext = HTMLCanvasElement.prototype.getContext as (...args: unknown[]) => unknown
@@ -359,7 +358,7 @@ t.test('samples that are no numbers are shown as not imaged, without an error', 
 
 t.test('without a server the page says so, and goes on by itself', async t => {
   const url = await serve(t, [platePath])
-  const context = await browser.newContext({ viewport: { width: 1200, height: 1000 } })
+  const context = await browser.newContext(COARSE)
   t.teardown(() => context.close())
   const page = await context.newPage()
   await page.route(/\/(current|events|pyramids)/, route => route.abort())

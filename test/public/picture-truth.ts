@@ -1,6 +1,7 @@
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import { brightness, type Contrast, colourStep } from '../../public/contrast/contrast.js'
+import type { ContrastState } from '../../public/contrast/contrast-state.js'
 import type { Look } from '../../public/picture/look.js'
 import type { Rect } from '../../src/plane.js'
 import type { MosaicSelection, Pyramid } from '../../src/pyramid/pyramid.js'
@@ -9,9 +10,11 @@ import { type OpenPage, readScreen, type Screen, untilReady } from './browser.js
 
 const BELOW = [0x2f, 0x6b, 0xff]
 const ABOVE = [0xff, 0x3b, 0x30]
-/** Where the picture begins on a page of 1200 × 1000, and a part of it that nothing floats over. */
 export const PICTURE_TOP = 44
-export const FREE = { x0: 60, y0: 230, x1: 740, y1: 790 }
+/** The picture on a `SHARP` page, and a part of it that nothing floats over. */
+export const PICTURE = { width: 722, height: 524 }
+export const FREE = { x0: 60, y0: 110, x1: 550, y1: 390 }
+export const EVERY_ROWS = 3
 export const VOID = [0x1c, 0x1e, 0x21]
 export const EDGE = [0x6f, 0x76, 0x80]
 /**
@@ -19,6 +22,20 @@ export const EDGE = [0x6f, 0x76, 0x80]
  * hardware places the corners of a tile to a sixteenth of a screen pixel.
  */
 const BORDER = 0.1
+
+/** What the page lets tests see and do. */
+export interface Exposed {
+  readonly tilestage: {
+    readonly view: ViewOfPicture
+    readonly contrast: {
+      readonly state: ContrastState
+      readonly look: Look
+      restore(state: ContrastState): void
+      solo(channel: number): void
+    }
+    setLook(look: unknown): void
+  }
+}
 
 /** What is seen: level-0 pixels of the picture's corners, and the level that is drawn. */
 export interface ViewOfPicture extends Rect {
@@ -64,7 +81,7 @@ export async function readSamples(
 }
 
 export async function viewOf(page: Page): Promise<ViewOfPicture> {
-  return page.evaluate(() => (window as unknown as { tilestage: { view: ViewOfPicture } }).tilestage.view)
+  return page.evaluate(() => (window as unknown as Exposed).tilestage.view)
 }
 
 /** The place under the centre of a screen pixel of the picture, in pixels of the level that is drawn. */
@@ -154,7 +171,7 @@ export async function compareLook(
   const tolerance = look.smooth ? 2 : 1
   const counts = { covered: 0, uncovered: 0, marked: 0, wrong: 0 }
   let first = ''
-  for (let row = FREE.y0; row < FREE.y1; row += 5) {
+  for (let row = FREE.y0; row < FREE.y1; row += EVERY_ROWS) {
     for (let column = FREE.x0; column < FREE.x1; column++) {
       const place = placeUnder(view, truth.pixelSizeUm, column, row)
       if (place.isNearBorder) continue
@@ -243,7 +260,18 @@ function interpolate(sample: Sampler, { x, y }: { x: number; y: number }): numbe
   return sum / weights
 }
 
+/** Set the contrast of every channel, as a link does. */
 export async function setContrast(page: Page, contrast: Contrast): Promise<void> {
+  await page.evaluate(contrast => {
+    const control = (window as unknown as Exposed).tilestage.contrast
+    const channels = control.state.channels.map(channel => ({ ...channel, automatic: false, contrast }))
+    control.restore({ ...control.state, channels })
+  }, contrast)
+  await untilReady(page)
+}
+
+/** Set the contrast of the selected channel by hand. */
+export async function typeContrast(page: Page, contrast: Contrast): Promise<void> {
   await page.click('#colour-map')
   await page.check(`#colours-menu input[value="${contrast.colours}"]`)
   await page.check(`#colours-menu input[value=${contrast.stretch}]`)
@@ -281,7 +309,7 @@ export const setLook = (page: Page, look: Look): Promise<void> =>
         ...shown,
         ...(ofWells && { ofWells: new Map(ofWells) }),
       }))
-      const { tilestage } = window as unknown as { tilestage: { setLook(look: unknown): void } }
+      const { tilestage } = window as unknown as Exposed
       tilestage.setLook({ ...rest, channels: withWells })
     },
     { ...look, channels: look.channels.map(shown => ({ ...shown, ofWells: shown.ofWells && [...shown.ofWells] })) },

@@ -13,12 +13,22 @@ import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, type Screen, untilReady } from './browser.js'
+import {
+  bundlePage,
+  launchBrowser,
+  type OpenPage,
+  openPage,
+  readScreen,
+  type Screen,
+  SHARP,
+  untilReady,
+} from './browser.js'
 import { servePage } from './page-server.js'
 import {
   compareLook,
   differs,
   EDGE,
+  type Exposed,
   FIRST_PLANE,
   FREE,
   grey,
@@ -92,7 +102,7 @@ async function open(t: Test, path: string): Promise<OpenPage & { url: string; in
   t.teardown(() => server.close())
   const pyramid = await openPyramid(path)
   t.teardown(() => pyramid.close())
-  const opened = await openPage(browser, server.url)
+  const opened = await openPage(browser, server.url, SHARP)
   t.teardown(() => opened.page.context().close())
   // The names of the wells would be in the way.
   await opened.page.addStyleTag({ content: '#labels { visibility: hidden }' })
@@ -197,7 +207,7 @@ t.test('smooth pictures are interpolated across tiles, and nothing bleeds in fro
   await page.keyboard.press('1')
   for (let i = 0; i < 3; i++) await page.keyboard.press('+')
   const { covered } = await compareLook(t, page, truth, look, 'enlarged, two channels, over the borders of tiles')
-  t.ok(covered > 20_000)
+  t.ok(covered > 10_000)
   await page.keyboard.press('Shift+ArrowUp')
   const edge = await compareLook(t, page, truth, look, 'at the border of what is covered')
   t.ok(edge.uncovered > 1000 && edge.covered > 1000)
@@ -264,7 +274,7 @@ t.test('where one of the channels cannot be read the tile is hatched', async t =
   const screen = await readScreen(page)
   let others = 0
   for (let column = FREE.x0; column < FREE.x1; column++) {
-    if (differs(screen, column, 460, VOID) && differs(screen, column, 460, EDGE)) others++
+    if (differs(screen, column, 250, VOID) && differs(screen, column, 250, EDGE)) others++
   }
   t.equal(others, 0, 'void and stripes')
   await setLook(page, only(0))
@@ -283,16 +293,14 @@ t.test('thumbnails and figures have the colours of the server, pixel by pixel', 
     await page.evaluate(await regionScript())
     for (const look of looks) {
       for (const level of [0, 1]) {
-        const painted = await page.evaluate(
+        const png = await page.evaluate(
           ([info, look, level]) => (window as unknown as RegionWindow).paint(info, look, level),
           [info, look, level] as const,
         )
+        const painted = await rgbaOf(Buffer.from(png.slice(png.indexOf(',') + 1), 'base64'))
         const query = styleQuery(look)
         const crop = `${url}pyramids/${info.id}/crop.png?x=0&y=0&w=${info.width}&h=${info.height}&units=px&level=${level}&${query}`
-        const served = await sharp(Buffer.from(await (await fetch(crop)).arrayBuffer()))
-          .ensureAlpha()
-          .raw()
-          .toBuffer()
+        const served = await rgbaOf(await (await fetch(crop)).arrayBuffer())
         let wrong = 0
         for (let i = 0; i < served.length; i += 4) {
           const isCovered = served[i + 3] !== 0
@@ -310,9 +318,7 @@ t.test('thumbnails and figures have the colours of the server, pixel by pixel', 
 
 /** Show channel 0 alone of the second z-plane, of which nothing else was shown. @returns what is in that z-plane. */
 async function lookAtOneOnly(page: Page, pyramid: Pyramid) {
-  await page.evaluate(() =>
-    (window as unknown as { tilestage: { contrast: { solo(channel: number): void } } }).tilestage.contrast.solo(0),
-  )
+  await page.evaluate(() => (window as unknown as Exposed).tilestage.contrast.solo(0))
   await untilReady(page)
   await page.press('#planes input', 'ArrowRight')
   await setLook(page, only(0))
@@ -321,10 +327,13 @@ async function lookAtOneOnly(page: Page, pyramid: Pyramid) {
 }
 
 interface RegionWindow {
-  paint(info: PyramidInfo, look: Look, level: number): Promise<number[]>
+  paint(info: PyramidInfo, look: Look, level: number): Promise<string>
 }
 
-/** What paints thumbnails and figures, as a script for a page. */
+/** Four bytes a pixel. */
+const rgbaOf = (png: ArrayBuffer | Buffer): Promise<Buffer> => sharp(png).ensureAlpha().raw().toBuffer()
+
+/** What paints thumbnails and figures, as a script for a page: each becomes the data URL of a PNG. */
 async function regionScript(): Promise<string> {
   const contents = `
     import { TileStore } from './tile-store.js'
@@ -337,7 +346,7 @@ async function regionScript(): Promise<string> {
       const picture = await readRegion(store, { zPlane: 0, timePoint: 0 }, channels, region, targetPx)
       const canvas = document.createElement('canvas')
       paintRegion(canvas, picture, look, info.wells)
-      return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]
+      return canvas.toDataURL()
     }`
   const resolveDir = new URL('../../public/tiles', import.meta.url).pathname
   const { outputFiles } = await bundle({ stdin: { contents, resolveDir }, bundle: true, write: false, format: 'iife' })

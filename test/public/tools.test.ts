@@ -20,7 +20,7 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import type { ServerConfig } from '../../src/server/serve.js'
 import { brokenFrame, syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, untilReady } from './browser.js'
+import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, readScreen, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { levelRect, PICTURE_TOP, readSamples, viewOf } from './picture-truth.js'
 
@@ -433,7 +433,7 @@ t.test('what could not be measured is told, and measured once the server is back
 })
 
 t.test('the read-out names the frames under the pointer, and outlines show where they lie', async t => {
-  const opened = await open(t, await serve(t))
+  const opened = await open(t, await serve(t), { deviceScaleFactor: 1 })
   const { page } = opened
   const placement = pyramid.placement
   t.ok(placement)
@@ -519,8 +519,7 @@ t.test('the details of a place tell what is stored, what the camera counted and 
 })
 
 t.test('on a phone the tools are in a sheet, and fingers measure', async t => {
-  const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 }
-  const { page, errors } = await open(t, await serve(t), phone)
+  const { page, errors } = await open(t, await serve(t), PHONE)
   await page.tap('#tabs [data-sheet=measurements]')
   await page.tap('.tool-row [data-tool=measure]')
   t.equal(await page.isVisible('#measurements'), false, 'the sheet gives way to the picture')
