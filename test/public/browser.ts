@@ -18,8 +18,8 @@ const FLAGS = [
   '--enable-unsafe-swiftshader',
 ]
 const READY_TIMEOUT_MS = 60_000
-/** Without a graphics card every pixel costs time: where nobody looks at them, a quarter does for the same layout. */
-export const COARSE = { deviceScaleFactor: 0.5 }
+/** Without a graphics card every pixel costs time: where nobody looks at them, few do for the same layout. */
+export const COARSE = { deviceScaleFactor: 0.25 }
 /** For tests that look at pixels: the smallest window in which the panels lie beside the picture. */
 export const SHARP = { viewport: { width: 1010, height: 600 }, deviceScaleFactor: 1 }
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
