@@ -212,7 +212,7 @@ t.test('a pyramid fills in under an open page: at any moment a pixel is void or 
   t.same(opened.errors, [])
 })
 
-t.test('automatic contrast follows a growing pyramid; one that was set stays', async t => {
+t.test('automatic contrast and numbers follow a growing pyramid; contrast that was set stays', async t => {
   const sample = (x: number): number => 200 + Math.floor(x / 2)
   const { build, url } = await openGrowing(t, 'contrast', { columns: 2, rows: 1, sample })
   const pages = [await open(t, url), await open(t, url)] as const
@@ -225,7 +225,22 @@ t.test('automatic contrast follows a growing pyramid; one that was set stays', a
   await comparePicture(t, automatic, build.soFar, early, 'the darker half')
   const chosen = grey(150, 900)
   await setContrast(set, chosen)
+  await set.keyboard.press('r')
+  await set.mouse.move(100, 100)
+  await set.mouse.down()
+  await set.mouse.move(600, 500)
+  await set.mouse.up()
+  const measured = set.locator('.region dl div:nth-child(7) dd')
+  const number = async (): Promise<number> => Number((await measured.textContent())?.replace(/\D/g, ''))
+  const before = await number()
+  await set.keyboard.press('Escape')
   for (const shard of others) await both(() => build.make(shard))
+  await set.waitForFunction(
+    least => Number(document.querySelector('.region dl div:nth-child(7) dd')?.textContent?.replace(/\D/g, '')) > least,
+    before,
+  )
+  t.ok(before > 0 && (await number()) > before, 'a region that is open has the numbers of what is there')
+  await set.keyboard.press('Control+z')
   await automatic.waitForFunction(
     () => Number(document.querySelector('.handle.white')?.getAttribute('aria-valuenow')) > 1500,
   )
