@@ -164,8 +164,8 @@ t.test('two builds do not write to one folder, and the lock of one that was kill
   let second: ReturnType<typeof tilestage> | undefined
   const first = await tilestage(args, {
     cwd,
-    onOutput(_, child) {
-      if (second) return
+    onOutput(stdout, child) {
+      if (second || !stdout.includes('started')) return
       // Stopped, so that it holds the folder for as long as the second one needs.
       child.kill('SIGSTOP')
       second = tilestage(['build', join(PLATE, 'well_A2.pcs'), '--output', 'p'], { cwd })
