@@ -19,6 +19,7 @@ import {
   notebookEnvironment,
   PYTHON,
   runNotebook,
+  type Settings,
   startedProcess,
 } from './run-notebook.js'
 
@@ -37,7 +38,7 @@ async function notebookFolder(t: Test): Promise<{
   folder: string
   server: string
   port: number
-  run: (settings?: Record<string, string>, ...more: [Record<string, string>?]) => Promise<Executed>
+  run: (runs?: readonly Settings[], environment?: Record<string, string>) => Promise<Executed[]>
 }> {
   const folder = t.testdir()
   cpSync(PLATE, join(folder, 'plate'), { recursive: true })
@@ -45,10 +46,13 @@ async function notebookFolder(t: Test): Promise<{
   const server = `http://127.0.0.1:${port}`
   return {
     ...{ folder, server, port },
-    async run(settings = {}, environment = {}) {
-      const executed = await runNotebook(folder, { server: `"${server}"`, ...settings }, environment)
-      const started = startedProcess(executed.printed)
-      if (started !== undefined) t.teardown(() => process.kill(started))
+    async run(runs = [{}], environment = {}) {
+      const own = runs.map(settings => ({ server: `"${server}"`, ...settings }))
+      const executed = await runNotebook(folder, own, environment)
+      for (const { printed } of executed) {
+        const started = startedProcess(printed)
+        if (started !== undefined) t.teardown(() => process.kill(started))
+      }
       return executed
     },
   }
@@ -83,7 +87,7 @@ async function openFrame(t: Test, url: string): Promise<Page> {
 
 t.test('the notebook builds the sample plate, starts a server, and shows true counts in its frame', async t => {
   const { folder, server, run } = await notebookFolder(t)
-  const executed = await run()
+  const [executed] = (await run()) as [Executed]
   t.equal(executed.failure, undefined)
   t.match(executed.printed, /^3 series, 75 frames\n/)
   const output = join(folder, 'tiles/three_wells')
@@ -99,16 +103,14 @@ t.test('the notebook builds the sample plate, starts a server, and shows true co
   const { covered } = await comparePicture(t, frame, truthOf(pyramid), await contrastOf(frame), 'the plate')
   t.ok(covered > 1000)
 
-  const second = await run({
-    output_directory: `"${join(folder, 'elsewhere/A1')}"`,
-    series_glob_pattern: '["plate/*A1.pcs"]',
-  })
+  const a1 = { output_directory: `"${join(folder, 'elsewhere/A1')}"`, series_glob_pattern: '["plate/*A1.pcs"]' }
+  const [second] = (await run([a1])) as [Executed]
   t.equal(second.failure, undefined)
   t.match(second.printed, /^1 series, 25 frames\n$/, 'no second server is started')
   t.equal(await shownAt(server), 'A1', 'but the running one swapped')
   await frame.waitForFunction(() => document.title.includes('A1'))
 
-  const third = await run()
+  const [third] = (await run()) as [Executed]
   t.match(third.html, 'already built')
   t.equal(await shownAt(server), 'three_wells')
 })
@@ -118,7 +120,7 @@ t.test(
   async t => {
     const { folder, server, port, run } = await notebookFolder(t)
     const prefix = '/user/ann/'
-    const executed = await run({}, { JUPYTERHUB_SERVICE_PREFIX: prefix })
+    const [executed] = (await run([{}], { JUPYTERHUB_SERVICE_PREFIX: prefix })) as [Executed]
     t.equal(executed.failure, undefined)
     t.match(executed.html, `src="${prefix}proxy/${port}/"`)
     const habits = { prefix: `${prefix}proxy/${port}/`, strips: true, buffers: true, forwards: false }
@@ -132,10 +134,8 @@ t.test(
     t.teardown(() => pyramid.close())
     const { covered } = await comparePicture(t, frame, truthOf(pyramid), await contrastOf(frame), 'the plate')
     t.ok(covered > 1000)
-    await run(
-      { output_directory: '"tiles/A2"', series_glob_pattern: '"plate/*A2.pcs"' },
-      { JUPYTERHUB_SERVICE_PREFIX: prefix },
-    )
+    const a2 = { output_directory: '"tiles/A2"', series_glob_pattern: '"plate/*A2.pcs"' }
+    await run([a2], { JUPYTERHUB_SERVICE_PREFIX: prefix })
     await frame.waitForFunction(() => document.title.includes('A2'), null, { timeout: 20_000 })
     t.pass('a swap is seen, though no event comes through')
   },
@@ -143,7 +143,7 @@ t.test(
 
 t.test('VS Code and a Jupyter with a proxy are found by what they say of themselves', async t => {
   const { folder, server, port, run } = await notebookFolder(t)
-  const code = await run({}, { VSCODE_PROXY_URI: 'https://code.example/proxy/{{port}}' })
+  const [code] = (await run([{}], { VSCODE_PROXY_URI: 'https://code.example/proxy/{{port}}' })) as [Executed]
   t.match(code.html, `src="https://code.example/proxy/${port}/"`)
   const asked = (host: string): Promise<number> => statusFor(`${server}/healthz`, host)
   t.same(await Promise.all(['code.example', 'evil.example'].map(asked)), [200, 403])
@@ -159,14 +159,14 @@ t.test('VS Code and a Jupyter with a proxy are found by what they say of themsel
   t.teardown(() => jupyter.close())
   const url = new URL('lab/', addressOf(jupyter)).href
   mkdirSync(join(folder, 'runtime'), { recursive: true })
-  const runBelow = (): Promise<Executed> =>
-    runNotebook(folder, { server: `"${server}"` }, {}, ({ pid }) => {
+  const runBelow = (): Promise<Executed[]> =>
+    runNotebook(folder, [{ server: `"${server}"` }], {}, ({ pid }) => {
       const said = { url, base_url: '/lab/', hostname: 'localhost', token: 'secret' }
       writeFileSync(join(folder, 'runtime', `jpserver-${pid}.json`), JSON.stringify(said))
     })
-  t.match((await runBelow()).html, `src="/lab/proxy/${port}/"`)
+  t.match((await runBelow())[0]?.html, `src="/lab/proxy/${port}/"`)
   hasProxy = false
-  t.match((await runBelow()).html, `src="${server}/"`)
+  t.match((await runBelow())[0]?.html, `src="${server}/"`)
   t.same(tokens, ['token secret', 'token secret'])
 })
 
@@ -186,35 +186,34 @@ t.test('a shared host is swapped with its token, and says where it is not', asyn
   const shared = await servePage(assetsFolder, [], { trustProxy: true, roots: [folder], token: 'open sesame' })
   t.teardown(() => shared.close())
   const server = `"${shared.url.replace(/\/#.*$/, '')}"`
-  const wrong = await run({ server, token: '"wrong"' })
+  const runs: Settings[] = [{ server, token: '"wrong"' }, { server }, { server: '"http://nowhere.invalid:8979"' }]
+  const executed = await run(runs, { TILESTAGE_TOKEN: 'open sesame' })
+  const [wrong, right, away] = executed as [Executed, Executed, Executed]
   t.match(wrong.failure, /^tilestage: .*token/)
   t.notMatch(wrong.html, 'iframe')
-  const right = await run({ server }, { TILESTAGE_TOKEN: 'open sesame' })
   t.equal(right.failure, undefined)
   t.match(right.html, new RegExp(`src=${server.slice(0, -1)}/"`))
   t.notMatch(right.html, 'sesame', 'the token is not saved with the notebook')
   t.equal(await shownAt(server.slice(1, -1)), 'three_wells')
-  const away = await run({ server: '"http://nowhere.invalid:8979"' })
   t.match(away.failure, /^tilestage: http:\/\/nowhere\.invalid:8979 does not answer; /)
 })
 
 t.test('what cannot be done is one sentence', async t => {
   const { folder, server, port, run } = await notebookFolder(t)
-  const nothing = await run({ series_glob_pattern: '"plaet/*.pcs"' })
-  t.match(nothing.failure, /^tilestage: .*plaet\/\*\.pcs.*$/)
   writeFileSync(join(folder, 'file'), '')
-  const file = await run({ output_directory: '"file"' })
-  t.match(file.failure, /^tilestage: .*file is .*$/)
-  const option = await run({ build_options: '["--blend", "soft"]' })
-  t.match(option.failure, /^tilestage: --blend soft is not possible; .*$/)
-  const program = await run({}, { TILESTAGE: join(folder, 'nothing') })
-  t.match(program.failure, /nothing/)
-
   const other = createServer((_, reply) => reply.writeHead(404).end('<h1>Not found</h1>')).listen(port, '127.0.0.1')
   await once(other, 'listening')
   t.teardown(() => other.close())
-  const foreign = await run()
-  t.equal(foreign.failure, `tilestage: What answers at ${server} is no tile server; choose another port.`)
+  const runs: [Settings, RegExp | string][] = [
+    [{ series_glob_pattern: '"plaet/*.pcs"' }, /^tilestage: .*plaet\/\*\.pcs.*$/],
+    [{ output_directory: '"file"' }, /^tilestage: .*file is .*$/],
+    [{ build_options: '["--blend", "soft"]' }, /^tilestage: --blend soft is not possible; .*$/],
+    [{}, `tilestage: What answers at ${server} is no tile server; choose another port.`],
+  ]
+  const executed = await run(runs.map(([settings]) => settings))
+  for (const [i, [, sentence]] of runs.entries()) t.match(executed[i]?.failure, sentence)
+  const [missing] = await run([{}], { TILESTAGE: join(folder, 'nothing') })
+  t.match(missing?.failure, /^tilestage: .*nothing is not here; .*$/)
 })
 
 t.test('a kernel that is restarted while it builds goes on with the build', async t => {

@@ -17,7 +17,7 @@ interface Output {
 
 interface Cell {
   readonly id: string
-  source: string | readonly string[]
+  readonly source: string | readonly string[]
   readonly outputs?: readonly Output[]
 }
 
@@ -37,24 +37,35 @@ export interface Executed {
 
 const joined = (text: string | readonly string[] = ''): string => (typeof text === 'string' ? text : text.join(''))
 
+/** What the first cell says instead, as Python, by name. */
+export type Settings = Readonly<Record<string, string>>
+
 /**
  * Write the notebook into a folder, with other values in its first cell, as a user writes them there.
  *
- * @param settings Python, by name.
+ * @param runs one for each time that all cells are run, in one kernel.
  */
-export function editNotebook(folder: string, settings: Readonly<Record<string, string>>): string {
+export function editNotebook(folder: string, ...runs: readonly Settings[]): string {
   const notebook = JSON.parse(readFileSync(NOTEBOOK, 'utf8')) as Notebook
-  const cell = notebook.cells.find(({ id }) => id === 'settings') as Cell
-  let source = joined(cell.source)
+  const cells = runs.flatMap((settings, run) =>
+    notebook.cells.map(cell => {
+      const source = cell.id === 'settings' ? edited(joined(cell.source), settings) : cell.source
+      return { ...cell, id: `${cell.id}-${run}`, source }
+    }),
+  )
+  const path = join(folder, 'plate.ipynb')
+  writeFileSync(path, JSON.stringify({ ...notebook, cells }))
+  return path
+}
+
+function edited(source: string, settings: Settings): string {
+  let text = source
   for (const [name, value] of Object.entries(settings)) {
     const line = new RegExp(`^${name} = .*$`, 'm')
-    if (!line.test(source)) throw new Error(`the first cell does not set ${name}`)
-    source = source.replace(line, () => `${name} = ${value}`)
+    if (!line.test(text)) throw new Error(`the first cell does not set ${name}`)
+    text = text.replace(line, () => `${name} = ${value}`)
   }
-  cell.source = source
-  const path = join(folder, 'plate.ipynb')
-  writeFileSync(path, JSON.stringify(notebook))
-  return path
+  return text
 }
 
 /** What a notebook needs of its surroundings: the program of this clone, and nothing of the user's own Jupyter. */
@@ -72,15 +83,16 @@ export function notebookEnvironment(folder: string): Record<string, string | und
 /**
  * Run all cells of the notebook, in the folder.
  *
- * @param onStarted gets the process that starts the kernel.
+ * @param runs one for each time that they are run, in one kernel. @param onStarted gets the process that starts it.
+ * @returns what each run showed.
  */
 export async function runNotebook(
   folder: string,
-  settings: Readonly<Record<string, string>>,
+  runs: readonly Settings[],
   environment: Readonly<Record<string, string>> = {},
   onStarted?: (jupyter: ChildProcess) => void,
-): Promise<Executed> {
-  const path = editNotebook(folder, settings)
+): Promise<Executed[]> {
+  const path = editNotebook(folder, ...runs)
   const options = ['--to', 'notebook', '--execute', '--allow-errors', '--output', 'executed.ipynb', path]
   const child = spawn(PYTHON, ['-m', 'nbconvert', ...options], {
     cwd: folder,
@@ -95,12 +107,14 @@ export async function runNotebook(
   const [status] = await once(child, 'close')
   if (status !== 0) throw new Error(`nbconvert ended with status ${status}: ${said}`)
   const executed = JSON.parse(readFileSync(join(folder, 'executed.ipynb'), 'utf8')) as Notebook
-  const outputs = executed.cells.flatMap(cell => cell.outputs ?? [])
-  return {
-    printed: outputs.map(({ text }) => joined(text)).join(''),
-    html: outputs.map(({ data }) => joined(data?.['text/html'])).join('\n'),
-    failure: outputs.find(({ output_type }) => output_type === 'error')?.traceback?.join('\n'),
-  }
+  return runs.map((_, run) => {
+    const outputs = executed.cells.filter(({ id }) => id.endsWith(`-${run}`)).flatMap(cell => cell.outputs ?? [])
+    return {
+      printed: outputs.map(({ text }) => joined(text)).join(''),
+      html: outputs.map(({ data }) => joined(data?.['text/html'])).join('\n'),
+      failure: outputs.find(({ output_type }) => output_type === 'error')?.traceback?.join('\n'),
+    }
+  })
 }
 
 /** The server that a notebook says it has started. */

@@ -381,7 +381,7 @@ t.test('frames that cannot be read are told, and where two builds meet one is re
   ]
   const source = syntheticSource({ frames, sample: frame => (frame === 1 ? brokenFrame(1) : 5) })
   const unlock = await lockFolder(output)
-  await t.rejects(buildPyme([source], output), { name: 'SourceUnavailableError', message: /Another build writes to/ })
+  await t.rejects(buildPyme([source], output), { name: 'FolderInUseError', message: /Another build writes to/ })
   await unlock()
   const { skipped, record } = await buildPyme([source], output)
   t.match(skipped, [{ frame: 1, reason: /damaged/ }])
