@@ -19,6 +19,8 @@ import { account, median } from './account.js'
 
 const BUILD = fileURLToPath(new URL('viewer-plate.js', import.meta.url))
 const PAGE = fileURLToPath(new URL('../public', import.meta.url))
+/** As many pixels as on a screen; tests are content with fewer. */
+const SCREEN = { viewport: { width: 1200, height: 1000 }, deviceScaleFactor: 1 }
 const LOADS = 5
 const DRAG_STEPS = 60
 const SAMPLE_EVERY_MS = 10_000
@@ -63,7 +65,7 @@ async function drag(page: Page, from: readonly [number, number], to: readonly [n
 async function measureFirstPicture(browser: Browser, url: string): Promise<void> {
   const times: number[] = []
   for (let i = 0; i < LOADS; i++) {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 1000 } })
+    const context = await browser.newContext(SCREEN)
     await context.addInitScript(() => {
       new MutationObserver((_, observer) => {
         if (document.documentElement.dataset.ready !== '1') return
@@ -82,7 +84,7 @@ async function measureFirstPicture(browser: Browser, url: string): Promise<void>
 }
 
 async function measureRequests(browser: Browser, url: string): Promise<void> {
-  const { page, requests } = await openPage(browser, url)
+  const { page, requests } = await openPage(browser, url, SCREEN)
   const count = (): number => requests.filter(request => request.includes('/tiles/')).length
   console.log(`${count()} tile requests until the whole plate and its thumbnails are drawn`)
   const ofLevels = new Map<number, number[]>()
@@ -118,7 +120,7 @@ async function measureEmptyPage(browser: Browser): Promise<void> {
 }
 
 async function measureFrames(browser: Browser, url: string): Promise<void> {
-  const { page } = await openPage(browser, url, { reducedMotion: 'no-preference' })
+  const { page } = await openPage(browser, url, { ...SCREEN, reducedMotion: 'no-preference' })
   await page.keyboard.press('Digit0')
   await untilReady(page)
   const pan = await frameTimes(page, () => drag(page, [700, 700], [300, 400]))
@@ -150,7 +152,7 @@ interface Sample {
 
 /** Wander about, and look at the page's memory now and then. */
 async function measureMemory(browser: Browser, url: string): Promise<readonly Sample[]> {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 1000 }, reducedMotion: 'reduce' })
+  const context = await browser.newContext({ ...SCREEN, reducedMotion: 'reduce' })
   await context.addInitScript(() => {
     const gl = WebGLRenderingContext.prototype
     const { createTexture, deleteTexture } = gl
