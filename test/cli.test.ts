@@ -341,6 +341,22 @@ t.test('where another tilestage listens already, it shows what is served or view
   )
 })
 
+t.test('what is viewed already is viewed again', async t => {
+  const cwd = t.testdir()
+  // Its acquisition goes on, and so does the first view.
+  writeSeries(join(cwd, 'a.pcs'), [0, 1])
+  const view = ['view', 'a.pcs', '--output', 'p', '--port']
+  await serving(
+    [...view, '0'],
+    async url => {
+      const again = await tilestage([...view, new URL(url).port], { cwd })
+      t.same([again.status, again.stdout.split('\n').at(-2)], [0, url])
+      t.equal(await shownBy(url), 'p')
+    },
+    { cwd },
+  )
+})
+
 t.test("PYME's notebooks find the server, and start it where there is none", async t => {
   const cwd = t.testdir()
   for (const name of ['first', 'second']) {

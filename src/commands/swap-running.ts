@@ -1,6 +1,6 @@
 import type { Flags } from '../config.js'
 import { SourceUnavailableError } from '../errors.js'
-import type { PortInUseError } from '../server/port-owner.js'
+import type { ServerConfig } from '../server/serve.js'
 
 const ANSWER_MS = 5000
 
@@ -18,7 +18,7 @@ const OWN_SERVER_FLAGS = [
  * @throws {SourceUnavailableError} it refuses.
  */
 export async function swapRunning(
-  { host, port }: PortInUseError,
+  { host, port }: Pick<ServerConfig, 'host' | 'port'>,
   path: string,
   flags: Flags,
 ): Promise<string | undefined> {

@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BUILD_FLAGS, type Flags } from '../config.js'
+import { FolderInUseError } from '../engine/build-lock.js'
 import { buildPyramid } from '../engine/build-pyramid.js'
 import { fingerprintOfPlaces } from '../engine/fingerprint.js'
 import { UsageError } from '../errors.js'
@@ -19,6 +20,7 @@ import {
   serveFolders,
   startOrSwap,
 } from './serve.js'
+import { swapRunning } from './swap-running.js'
 import { type Terminal, untilStopped } from './terminal.js'
 
 /** `tilestage view`: serve a pyramid while it is built from its series, and on while these grow. */
@@ -48,6 +50,7 @@ export async function view(flags: Flags, terminal: Terminal): Promise<number> {
   } catch (error) {
     // Whoever stops the command while it serves has seen what there was to see.
     if (shown.isServing && error === terminal.signal.reason) return 0
+    if (error instanceof FolderInUseError && (await shown.byOther())) return 0
     throw error
   } finally {
     await shown.close()
@@ -97,6 +100,13 @@ class ShownBuild {
     // Not before: a page that is opened at once shall find the pyramid.
     if (!this.#isAnnounced) announce(place, this.#flags, this.#terminal)
     this.#isAnnounced = true
+  }
+
+  /** Where another process builds the pyramid, a tilestage may serve it, too. @returns whether one does. */
+  async byOther(): Promise<boolean> {
+    const url = await swapRunning(this.#settings, resolve(this.#path), this.#flags)
+    if (url !== undefined) announce({ url }, this.#flags, this.#terminal)
+    return url !== undefined
   }
 
   async untilStopped(): Promise<void> {
