@@ -357,6 +357,7 @@ async function showNewTiles(): Promise<void> {
   if (!contrast.hasSamples) await contrast.loadHistogram()
   growthsDrawn = growths
   picture.update()
+  tools.show(shownPlanes())
 }
 
 async function showNewThumbnails(): Promise<void> {
@@ -511,9 +512,7 @@ function onSettled(): void {
 
 async function countViewLater(view: string): Promise<void> {
   await new Promise(resolve => setTimeout(resolve, COUNT_VIEW_AFTER_MS))
-  if (view !== countedView) return
-  contrast.countView()
-  tools.show(shownPlanes())
+  if (view === countedView) contrast.countView()
 }
 
 function showLoading(loaded: number, wanted: number): void {

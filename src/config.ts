@@ -203,6 +203,9 @@ const SERVE_FLAGS: readonly Flag[] = [
   },
 ]
 
+/** Flags that say what kind of server it is, and where. */
+export const SERVER_FLAGS: readonly string[] = SERVE_FLAGS.map(flag => flag.name)
+
 const OPEN: Flag = { name: 'open', help: 'open a browser' }
 
 export interface Command {

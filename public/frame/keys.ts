@@ -1,4 +1,5 @@
 import { keptByBrowser } from '../parts/kept.js'
+
 /** One line of the keys dialog, and what it does. */
 export interface KeyCommand {
   /** As in `KeyboardEvent.key` or `.code`; several keys may do the same. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { homedir } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { pino } from 'pino'
 import type { Flags } from '../config.js'
 import { UsageError } from '../errors.js'
@@ -106,7 +106,7 @@ export async function startOrSwap(
     return { url: server.url, server }
   } catch (error) {
     if (!(error instanceof PortInUseError) || shown === undefined) throw error
-    const url = await swapRunning(error, resolve(shown), flags)
+    const url = await swapRunning(config, shown, flags)
     if (url === undefined) throw error
     return { url }
   }

@@ -104,7 +104,7 @@ class ShownBuild {
 
   /** Where another process builds the pyramid, a tilestage may serve it, too. @returns whether one does. */
   async byOther(): Promise<boolean> {
-    const url = await swapRunning(this.#settings, resolve(this.#path), this.#flags)
+    const url = await swapRunning(this.#settings, this.#path, this.#flags)
     if (url !== undefined) announce({ url }, this.#flags, this.#terminal)
     return url !== undefined
   }

@@ -6,13 +6,8 @@ const MOST_CHARACTERS = 80
 
 /** Something listens where the server was to. */
 export class PortInUseError extends SourceUnavailableError {
-  readonly host: string
-  readonly port: number
-
   constructor(host: string, port: number, owner = 'another program') {
     super(`Port ${port} of ${host} is in use by ${owner}; stop that, or choose another port with --port.`)
-    this.host = host
-    this.port = port
   }
 }
 
