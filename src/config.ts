@@ -53,6 +53,13 @@ const SERIES: FlagGroup = {
       help: 'the data servers of pyme-cluster://NAME/…',
       fallback: 'those that announce themselves on the network',
     },
+    {
+      name: 'unit',
+      value: 'UNIT',
+      help: 'what lengths in a file are measured in, instead of what it says: m, mm, um, nm, pm or angstrom',
+    },
+    { name: 'shape', value: 'HxW', help: 'of the images of a stack whose rows are flattened images' },
+    { name: 'table', value: 'FILE', help: 'a row for each image of a stack (.csv, .ndjson), to show and to filter by' },
   ],
 }
 
@@ -206,7 +213,58 @@ const SERVE_FLAGS: readonly Flag[] = [
 /** Flags that say what kind of server it is, and where. */
 export const SERVER_FLAGS: readonly string[] = SERVE_FLAGS.map(flag => flag.name)
 
+const EXPORT_GROUPS: readonly FlagGroup[] = [
+  {
+    title: 'Output',
+    flags: [
+      { name: 'to', value: 'PATH', help: 'folder to write to, which may be a mounted bucket; made if absent' },
+      {
+        name: 'format',
+        value: 'FORMAT',
+        help: 'static: a page for any web host; dzi; images: one a layer; figure: a grid of titled layers; tiff: a pyramidal OME-TIFF; ome-zarr-0.4; pyme',
+      },
+      { name: 'grid', help: 'the static page shows all channels side by side; it leads to the viewer, and back' },
+      { name: 'keep', help: 'leave the tiles of earlier versions of a static page' },
+      PROGRESS,
+    ],
+  },
+  {
+    title: 'Pictures',
+    flags: [
+      {
+        name: 'image-format',
+        value: 'EXT',
+        help: 'jpg or png of images and dzi, png or svg of a figure',
+        fallback: 'jpg for images, else png',
+      },
+      { name: 'stretch', value: 'NAME', help: 'linear, sqrt, log or equalize', fallback: 'linear' },
+      { name: 'lut', value: 'COLOURS', help: 'a colour map such as viridis, or six hex digits', fallback: 'grey' },
+      { name: 'heading', value: 'TEXT', help: 'above the figure', fallback: 'what the names begin with' },
+    ],
+  },
+  {
+    title: 'Names',
+    flags: [
+      {
+        name: 'object',
+        value: 'NAME',
+        help: 'files are called {object}/images/{object}_{kind}_{title}.{ext}, and the page {object}/html/{object}_{kind}.html',
+      },
+      { name: 'kind', value: 'NAME', help: 'what is shown of the object; goes with --object' },
+      { name: 'names', value: 'A,B,…', help: 'titles of the layers', fallback: 'the names of the channels' },
+      { name: 'subdir', value: 'PATH', help: 'folders below --to, in front of all names' },
+      {
+        name: 'public-url',
+        value: 'URL',
+        help: 'where --to is seen from outside: the addresses of the results are printed',
+      },
+    ],
+  },
+]
+
 const OPEN: Flag = { name: 'open', help: 'open a browser' }
+
+const GRID: Flag = { name: 'grid', help: 'give the address of the page that shows all channels side by side' }
 
 export interface Command {
   readonly name: string
@@ -244,7 +302,7 @@ export const COMMANDS: readonly Command[] = [
     usage: 'view <series… or DIR>',
     summary: 'serve series while they are built and grow, or a pyramid',
     groups: [
-      { title: 'Output', flags: [{ ...OUTPUT, fallback: 'a folder of the cache' }, OPEN] },
+      { title: 'Output', flags: [{ ...OUTPUT, fallback: 'a folder of the cache' }, OPEN, GRID] },
       ...BUILD_GROUPS,
       { title: 'Server', flags: [...SERVE_FLAGS, LOG_LEVEL] },
     ],
@@ -258,14 +316,37 @@ export const COMMANDS: readonly Command[] = [
     name: 'info',
     usage: 'info <series… or DIR>',
     summary: 'say what series or a pyramid hold',
-    groups: [{ title: 'Output', flags: [{ name: 'json', help: 'one JSON document' }] }, SERIES],
-    examples: ["tilestage info 'plate_07/*.pcs'", 'tilestage info /ssd/plate_07 --json'],
+    groups: [
+      {
+        title: 'Output',
+        flags: [
+          { name: 'json', help: 'one JSON document' },
+          { name: 'tree', help: 'every group, dataset, attribute and reference of an HDF5 file or a zarr folder' },
+        ],
+      },
+      SERIES,
+    ],
+    examples: [
+      "tilestage info 'plate_07/*.pcs'",
+      'tilestage info /ssd/plate_07 --json',
+      'tilestage info scan.h5 --tree',
+    ],
+  },
+  {
+    name: 'export',
+    usage: 'export DIR --to PATH --format FORMAT',
+    summary: 'write a pyramid as files that need no server, or as what other programs read',
+    groups: EXPORT_GROUPS,
+    examples: [
+      'tilestage export /ssd/plate_07 --to public_html/plate_07 --format static',
+      'tilestage export maps --to /mnt/bucket --format images --object RP-T-1898 --kind elementmap',
+    ],
   },
   {
     name: 'demo',
     usage: 'demo',
     summary: 'build and serve the three-well sample plate',
-    groups: [{ title: 'Server', flags: [OPEN, PROGRESS, ...SERVE_FLAGS, LOG_LEVEL] }],
+    groups: [{ title: 'Server', flags: [OPEN, GRID, PROGRESS, ...SERVE_FLAGS, LOG_LEVEL] }],
     examples: ['tilestage demo --open'],
   },
 ]

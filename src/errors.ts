@@ -21,12 +21,17 @@ export abstract class TilestageError extends Error {
   readonly byteOffset?: number
 
   constructor(message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    super(showControls(message), details.cause === undefined ? undefined : { cause: details.cause })
     this.name = new.target.name
     this.url = details.url
     this.frameIndex = details.frameIndex
     this.byteOffset = details.byteOffset
   }
+}
+
+/** Names in files are anybody's text, which must not steer a terminal. */
+function showControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, character => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
 /** The name or address leads nowhere. */

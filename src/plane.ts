@@ -91,6 +91,13 @@ export function samplesFromBytes(type: SampleType, bytes: Uint8Array): SampleArr
   return new ARRAYS[type](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
 }
 
+/** Room for `length` samples: at the beginning of the memory that is given, which keeps what it holds, else zeros of their own. */
+export function samplesIn(type: SampleType, length: number, into: Uint8Array | undefined): SampleArray {
+  return into
+    ? samplesFromBytes(type, into.subarray(0, length * SAMPLE_TYPES[type].bytes))
+    : allocateSamples(type, length)
+}
+
 /** The samples seen as bytes, without a copy. */
 export function bytesOfSamples(samples: SampleArray): Uint8Array {
   return new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)

@@ -25,8 +25,10 @@ export interface BuildJob {
 
 export interface JobSeries {
   readonly url: string
-  /** As the camera has it, before `orientation`. */
+  /** The largest, as the camera has it, before `orientation`. */
   readonly frameSize: Size
+  /** All that there are. */
+  readonly frameSizes: readonly Size[]
   readonly sampleType: SampleType
   /** Counts; not used where `dark` is an image. */
   readonly darkLevel: number
@@ -55,6 +57,9 @@ export interface TaskFrame {
   /** Where its first pixel lies, level-0 px. */
   readonly x: number
   readonly y: number
+  /** As it lies in the mosaic, px. */
+  readonly width: number
+  readonly height: number
 }
 
 /** Make a shard of level 0 from frames. */

@@ -219,9 +219,11 @@ class PyramidBuild {
     this.#report = report
     this.#originUm = before?.originUm
     this.#sampleType = before?.sampleType
-    const grows =
-      request.growing !== undefined && !request.growing.isComplete && request.settings.originUm === undefined
-    this.#marginPx = before?.marginPx ?? (grows ? MARGIN_SHARDS * SHARD_SIZE : 0)
+    const { growing, sources, settings } = request
+    const grows = growing !== undefined && !growing.isComplete && settings.originUm === undefined
+    const mayMove = sources.some(({ series }) => series.frames.some(({ offsetPx }) => offsetPx === undefined))
+    // Pieces of images lie where they lie; where a stage goes next, nobody knows.
+    this.#marginPx = before?.marginPx ?? (grows && mayMove ? MARGIN_SHARDS * SHARD_SIZE : 0)
     // Shards that stay keep their versions.
     if (before) this.#revision = before.revision
     const { workers = availableParallelism(), memoryBytes = DEFAULT_MEMORY_BYTES, plain = false } = request

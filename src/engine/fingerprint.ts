@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { hashOfJson } from '../hash-of-json.js'
 import type { Plane } from '../plane.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import type { LocatedSeries } from '../pyramid/placement.js'
@@ -24,22 +25,22 @@ export function describeSettings(settings: BuildSettings): Record<string, unknow
 /** Stands for the series and settings of a build: equal fingerprints give equal samples. */
 export function fingerprintOf(sources: readonly LocatedSeries[], settings: BuildSettings): string {
   const series = sources.map(({ series: { name, fingerprint } }, i) => [name, fingerprint, channelOf(settings, i)])
-  return hash([1, series, describeSettings(settings)])
+  return hashOfJson([1, series, describeSettings(settings)])
 }
 
 /** Stands for the place of the series and the settings, whatever the series hold by now. */
 export function fingerprintOfPlaces(sources: readonly LocatedSeries[], settings: BuildSettings): string {
-  return hash([1, sources.map(({ url }, i) => [absoluteUrl(url), channelOf(settings, i)]), describeSettings(settings)])
+  return hashOfJson([
+    1,
+    sources.map(({ url }, i) => [absoluteUrl(url), channelOf(settings, i)]),
+    describeSettings(settings),
+  ])
 }
 
 /** Stands for the settings that change a sample; where it lies is told by the pixels of its frames. */
 export function fingerprintOfSettings(settings: BuildSettings): string {
   const { originUm: _, ...others } = describeSettings(settings)
-  return hash(others)
-}
-
-function hash(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16)
+  return hashOfJson(others)
 }
 
 function channelOf({ join }: BuildSettings, series: number): string | null {

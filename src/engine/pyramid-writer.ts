@@ -2,15 +2,17 @@ import { rmSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { naturalOrder } from '../natural-order.js'
-import { type Rect, unite } from '../plane.js'
+import { type Rect, type Size, unite } from '../plane.js'
 import { writeFileAtomically } from '../pyramid/atomic-file.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import { automaticWindow } from '../pyramid/histogram.js'
+import { areAlike, type ItemsRecord, writeItemTable } from '../pyramid/items.js'
 import { orientedSize } from '../pyramid/orient-plane.js'
 import type { Placement } from '../pyramid/placement.js'
 import { writePlacementTable } from '../pyramid/placement-table.js'
 import {
   HISTOGRAMS_FILE,
+  ITEMS_FILE,
   levelDocument,
   PLACEMENT_FILE,
   type PyramidRecord,
@@ -19,7 +21,8 @@ import {
   rootDocument,
   type SideFile,
 } from '../pyramid/pyramid-record.js'
-import { checksumOf, type StoredHistograms } from '../pyramid/pyramid-store.js'
+import type { StoredHistograms } from '../pyramid/pyramid-store.js'
+import { checksumOf } from '../pyramid/side-file.js'
 import { absoluteUrl } from '../sources/absolute-url.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import type { BuildSummary } from './build-report.js'
@@ -83,13 +86,15 @@ export class PyramidWriter {
 
   /** Say what is going to be built: the plan, then the metadata without the completion marker. */
   async writePlan(placement: Placement): Promise<void> {
-    const table = writePlacementTable(placement.frames, new Map())
+    const table = writePlacementTable(placement.frames, this.#frameSizes, new Map())
     const planned = this.#record(placement, NOTHING_YET)
     // A build that is killed before it has a plan must leave a folder that it knows again.
     if (!this.#exists(ROOT_FILE)) await this.#writeRoot(planned)
     await this.#write(PLACEMENT_FILE, table)
+    const items = await this.#writeItems(placement)
     const record: PyramidRecord = {
       ...planned,
+      ...(items && { items }),
       placement: { path: PLACEMENT_FILE, crc32c: checksumOf(table) },
     }
     // The arrays first: readers of Zarr find them once the group names them.
@@ -105,10 +110,12 @@ export class PyramidWriter {
       path,
       crc32c: await this.#write(path, text),
     })
+    const items = await this.#writeItems(placement)
     const record: PyramidRecord = {
       ...this.#record(placement, outcome),
+      ...(items && { items }),
       complete: true,
-      placement: await sideFile(PLACEMENT_FILE, writePlacementTable(placement.frames, skipped)),
+      placement: await sideFile(PLACEMENT_FILE, writePlacementTable(placement.frames, this.#frameSizes, skipped)),
       histograms: await sideFile(HISTOGRAMS_FILE, JSON.stringify(histograms)),
       report: await sideFile(REPORT_FILE, JSON.stringify(report)),
     }
@@ -154,6 +161,28 @@ export class PyramidWriter {
     return checksum
   }
 
+  /** Where the images of a stack lie; the table that tells of them gets a file. Series that lie over each other share them. */
+  async #writeItems({ frames }: Placement): Promise<ItemsRecord | undefined> {
+    const series = this.#facts.sources.findIndex(source => source.series.items)
+    const items = this.#facts.sources[series]?.series.items
+    const areShared = this.#facts.sources.every(({ series: { items: own } }) => items && own && areAlike(items, own))
+    if (!items || !areShared) return undefined
+    const { table, ...grid } = items
+    const { x0: x, y0: y } = frames.reduce<Rect | undefined>(
+      (box, frame) => (frame.series === series ? unite(box, frame.rect) : box),
+      undefined,
+    )!
+    if (!table) return { ...grid, x, y }
+    const crc32c = await this.#write(ITEMS_FILE, writeItemTable(table))
+    return { ...grid, x, y, table: { path: ITEMS_FILE, crc32c, columns: table.map(({ name }) => name) } }
+  }
+
+  /** Of each series, as they lie in the mosaic. */
+  get #frameSizes(): Size[] {
+    const { sources, settings } = this.#facts
+    return sources.map(({ series }) => orientedSize(series.frameSize, settings.orientation))
+  }
+
   #exists(name: string): boolean {
     return statSync(join(this.#directory, name), { throwIfNoEntry: false }) !== undefined
   }
@@ -175,9 +204,14 @@ export class PyramidWriter {
       sampleType: placement.sampleType,
       pedestal: placement.pedestal,
       ...geometry,
-      channels: placement.channels.map(({ name, color }) => ({ name, color: color ?? null })),
+      channels: placement.channels.map(({ name, color, unit, active }) => ({
+        ...{ name, color: color ?? null },
+        ...(unit !== undefined && { unit }),
+        ...(active !== undefined && { active }),
+      })),
       zPlanes: placement.zPlanes,
       timePoints: placement.timePoints,
+      ...(placement.axes && { axes: placement.axes }),
       wells: wellsOf(frames, skipped),
       series: sources.map(({ url, series }, i) => ({
         name: series.name,
@@ -187,7 +221,7 @@ export class PyramidWriter {
         dataStartsAt: series.dataStartsAt,
         darkLevel: Number.isNaN(placement.darkLevels[i]) ? null : placement.darkLevels[i],
         channel: joined.kind === 'channels' ? joined.names[i] : null,
-        ...orientedSize(series.frameSize, settings.orientation),
+        ...this.#frameSizes[i],
       })),
       settings: describeSettings(settings),
       frames: {

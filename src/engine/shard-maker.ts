@@ -46,7 +46,9 @@ const COUNTS_BYTES = 4 * 2 ** 16
 export function makerBytes({ sampleType, tileSize, series, orientation }: Omit<BuildJob, 'memory'>): number {
   const { bytes } = SAMPLE_TYPES[sampleType]
   const tiles = (SHARD_SIZE / tileSize) ** 2
-  const sizes = new Map(series.map(({ frameSize }) => [`${frameSize.width}×${frameSize.height}`, frameSize]))
+  const sizes = new Map(
+    series.flatMap(({ frameSizes }) => frameSizes.map(size => [`${size.width}×${size.height}`, size])),
+  )
   const weights = [...sizes.values()].reduce((sum, size) => sum + weightBytes(orientedSize(size, orientation)), 0)
   const tile = tileSize * tileSize * (bytes + 1)
   return (
@@ -127,7 +129,7 @@ export class ShardMaker {
     const shard = new ShardParts(this.#job.sampleType)
     const { tileSize } = this.#job
     const whole = tileRegion(task, SHARD_SIZE)
-    const leaf = new LeafFrames(task.frames, this.#job, this.#frames)
+    const leaf = new LeafFrames(task.frames, this.#frames)
     // A frame that cannot be read must be known before any tile is made: it may lie in several.
     await leaf.readAll()
     const overlaps = await this.#compare(leaf, whole)
@@ -358,13 +360,10 @@ class LeafFrames {
   readonly #frames: readonly TaskFrame[]
   readonly #cache: FrameCache
 
-  constructor(frames: readonly TaskFrame[], { series, orientation }: BuildJob, cache: FrameCache) {
+  constructor(frames: readonly TaskFrame[], cache: FrameCache) {
     this.#frames = frames
     this.#cache = cache
-    this.rects = frames.map(frame => {
-      const { width, height } = orientedSize(series[frame.series].frameSize, orientation)
-      return { x0: frame.x, y0: frame.y, x1: frame.x + width, y1: frame.y + height }
-    })
+    this.rects = frames.map(({ x, y, width, height }) => ({ x0: x, y0: y, x1: x + width, y1: y + height }))
   }
 
   /** Find out which frames cannot be read. */

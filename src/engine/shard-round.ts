@@ -2,14 +2,14 @@ import { renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fromSystemError, NotFoundError, SourceUnavailableError } from '../errors.js'
 import { unpackError } from '../packed-error.js'
-import { intersect, type Rect, SAMPLE_TYPES, samplesFromBytes } from '../plane.js'
+import { intersect, type Rect, SAMPLE_TYPES, type Size, samplesFromBytes } from '../plane.js'
 import type { BuildFeed, Thumbnail } from '../pyramid/build-feed.js'
 import type { BuildSettings } from '../pyramid/build-settings.js'
 import { SHARD_SIZE, tileRegion } from '../pyramid/mosaic-geometry.js'
 import type { PlacedFrame } from '../pyramid/placement.js'
 import type { MosaicSelection } from '../pyramid/pyramid.js'
 import type { ShardEntry, ShardJournal, ShardKey } from '../pyramid/shard-journal.js'
-import type { FrameSource } from '../sources/frame-source.js'
+import type { FrameSeries, FrameSource } from '../sources/frame-source.js'
 import { type BlockPool, keyOfBlock } from './block-pool.js'
 import {
   type BuildJob,
@@ -93,10 +93,9 @@ export class ShardRound {
     this.#journal = options.journal
     const { frames } = options.tree.placement
     this.#done = new Uint8Array(frames.length)
-    const bytes = options.sources.map(
-      ({ series: { frameSize, sampleType } }) => frameSize.width * frameSize.height * SAMPLE_TYPES[sampleType].bytes,
-    )
-    this.#meanBytes = frames.reduce((sum, { series }) => sum + bytes[series], 0) / Math.max(1, frames.length)
+    const bytes = options.sources.map(({ series }) => SAMPLE_TYPES[series.sampleType].bytes)
+    const bytesOf = ({ series, rect }: PlacedFrame): number => (rect.x1 - rect.x0) * (rect.y1 - rect.y0) * bytes[series]
+    this.#meanBytes = frames.reduce((sum, frame) => sum + bytesOf(frame), 0) / Math.max(1, frames.length)
   }
 
   /** Whether it ended before everything was made. */
@@ -277,7 +276,10 @@ export class ShardRound {
       ...{ row, column },
       frames: positions.map((position): TaskFrame => {
         const { series, index, stamp, rect } = frames[position]
-        return { series, index, stamp, x: rect.x0, y: rect.y0 }
+        return {
+          ...{ series, index, stamp, x: rect.x0, y: rect.y0 },
+          ...{ width: rect.x1 - rect.x0, height: rect.y1 - rect.y0 },
+        }
       }),
       block,
       wantsThumbnail: this.#options.feed.listenerCount('shard') > 0,
@@ -389,6 +391,7 @@ export class ShardRound {
       series: sources.map(({ url, series, reader }, i) => ({
         ...{ url, reader },
         frameSize: series.frameSize,
+        frameSizes: sizesOf(series),
         sampleType: series.sampleType,
         darkLevel: darkLevels[i],
       })),
@@ -464,4 +467,12 @@ function frameNumber({ series, index }: PlacedFrame): number {
 function distinctRects(rects: readonly Rect[]): number[] {
   const distinct = new Map(rects.map(({ x0, y0, x1, y1 }) => [`${x0} ${y0} ${x1} ${y1}`, [x0, y0, x1, y1]]))
   return [...distinct.values()].flat()
+}
+
+/** The different sizes of a series' frames. */
+function sizesOf({ frames, frameSize }: FrameSeries): Size[] {
+  const sizes = new Map(
+    [frameSize, ...frames.flatMap(({ size }) => size ?? [])].map(size => [`${size.width} ${size.height}`, size]),
+  )
+  return [...sizes.values()]
 }

@@ -5,7 +5,9 @@ import { join, posix, resolve, sep } from 'node:path'
 import { glob } from 'tinyglobby'
 import { fromSystemError, NotFoundError, systemCode, UnsupportedDataError } from '../errors.js'
 import { naturalOrder } from '../natural-order.js'
-import { hasHdf5Name, isSpool, locateSpool } from './hdf5/spool-location.js'
+import type { NamedFile } from './file-format.js'
+import { formatOf, listFormats } from './file-formats.js'
+import type { SourceOptions } from './find-series.js'
 import { mapConcurrently } from './map-concurrently.js'
 import { MAX_METADATA_BYTES, parseMetadata } from './pyme/metadata.js'
 import { PcsFolder } from './pyme/pcs-folder.js'
@@ -23,7 +25,8 @@ const PCS_NAME = /\.pcs[/\\]*$/i
 
 /** Whether a path is a folder or a file that we read as a series: by its name, or by what it holds. */
 export async function isSeries(path: string): Promise<boolean> {
-  if (await isHdf5File(path)) return await isSpool(path)
+  const format = formatOf(path)
+  if (format && (await isFile(path))) return await format.isSeries(path)
   // A series may have thousands of names, which are listed when it is opened.
   if (PCS_NAME.test(path)) return await isFolder(path)
   const names = (await listFolder(path)) ?? []
@@ -39,12 +42,13 @@ export async function isSeries(path: string): Promise<boolean> {
  * @throws {NotFoundError} a path that is no glob does not exist.
  * @throws {SourceUnavailableError} a folder cannot be looked at.
  */
-export async function findOnDisk(typed: string): Promise<FoundSeries> {
+export async function findOnDisk(typed: string, options: SourceOptions): Promise<FoundSeries> {
   const pattern = typed.startsWith('~/') ? join(homedir(), typed.slice(2)) : typed
-  if (!(await exists(pattern))) return await matchSeries(pattern)
-  // Why an HDF5 file that is named is no series is told by opening it.
-  if ((await isHdf5File(pattern)) || (await isSeries(pattern))) {
-    return { locations: [await locateSeries(pattern)], warnings: [], missing: undefined, more: undefined }
+  const inside = await splitInside(pattern)
+  if (inside === undefined && !(await exists(pattern))) return await matchSeries(pattern, options)
+  // Why a file that is named is no series is told by opening it.
+  if (inside !== undefined || (formatOf(pattern) && (await isFile(pattern))) || (await isSeries(pattern))) {
+    return { locations: [await locateSeries(pattern, options)], warnings: [], missing: undefined, more: undefined }
   }
   const names = (await listFolder(pattern)) ?? []
   const isPlace = (await isFolder(pattern)) && !names.includes('zarr.json') && !names.includes(METADATA)
@@ -56,7 +60,7 @@ export async function findOnDisk(typed: string): Promise<FoundSeries> {
     else others.push(path)
   }
   return {
-    locations: await locateAll(series),
+    locations: await locateAll(series, options),
     warnings: [],
     missing: series.length === 0 ? await notASeries(pattern) : undefined,
     // A file that holds no series yet may become one.
@@ -64,22 +68,33 @@ export async function findOnDisk(typed: string): Promise<FoundSeries> {
   }
 }
 
-function locateAll(paths: readonly string[]): Promise<SeriesLocation[]> {
-  return mapConcurrently(paths, CONCURRENT_FOLDERS, locateSeries)
+function locateAll(paths: readonly string[], options: SourceOptions): Promise<SeriesLocation[]> {
+  return mapConcurrently(paths, CONCURRENT_FOLDERS, path => locateSeries(path, options))
 }
 
-/** @param path of what `isSeries`. */
-async function locateSeries(path: string): Promise<SeriesLocation> {
-  const identity = await realpath(path).catch(error => {
+/** @param url path of what `isSeries`, or of something inside of a file. */
+async function locateSeries(url: string, options: SourceOptions): Promise<SeriesLocation> {
+  const { path, inside } = (await splitInside(url)) ?? { path: url, inside: undefined }
+  const real = await realpath(path).catch(error => {
     throw fromSystemError(error, path)
   })
-  if (await isHdf5File(path)) return locateSpool(path, identity)
+  const format = formatOf(path)
+  const identity = inside === undefined ? real : `${real}#${inside}`
+  if (format && (await isFile(path))) return format.locate({ path, inside, url, identity }, options)
   return {
     url: path,
     identity,
     open: () => openPcsSeries(path),
     follow: isFresh => new PcsWatch(new PcsFolder(path), isFresh),
   }
+}
+
+/** The file and what is named inside of it: `file.h5#/path/inside`. Undefined where a name is no more than a path. */
+export async function splitInside(name: string): Promise<Pick<NamedFile, 'path' | 'inside'> | undefined> {
+  const at = name.lastIndexOf('#')
+  const path = name.slice(0, at)
+  if (at < 1 || !formatOf(path) || (await exists(name)) || !(await isFile(path))) return undefined
+  return { path, inside: name.slice(at + 1) }
 }
 
 /** Tells by their times when something was put into folders or taken out. */
@@ -98,7 +113,7 @@ function stampFolder(path: string): string {
   }
 }
 
-async function matchSeries(pattern: string): Promise<FoundSeries> {
+async function matchSeries(pattern: string, options: SourceOptions): Promise<FoundSeries> {
   const { folder, rest } = await splitGlob(pattern)
   if (!GLOB_CHARACTERS.test(rest)) {
     throw new NotFoundError(`${pattern} does not exist; ${await describeContent(folder)}.`, { url: pattern })
@@ -112,13 +127,13 @@ async function matchSeries(pattern: string): Promise<FoundSeries> {
   const more = placeOfMore([...new Set([folder, ...onTheWay, ...others])])
   if (paths.length === 0) {
     const named = matches.slice(0, 3).join(', ')
-    const found = matches.length === 0 ? 'no folder and no HDF5 file' : `${named} and no series`
+    const found = matches.length === 0 ? 'no folder and no file that can be read' : `${named} and no series`
     const message = `${pattern} matches ${found}; ${await describeContent(folder)}.`
     return { locations: [], warnings: [], missing: new NotFoundError(message, { url: pattern }), more }
   }
   const warnings =
     others.length === 0 ? [] : [`${pattern} also matches what is no series and is left out: ${others.join(', ')}.`]
-  return { locations: await locateAll(paths), warnings, missing: undefined, more }
+  return { locations: await locateAll(paths, options), warnings, missing: undefined, more }
 }
 
 /** The folders that a glob goes through: those that its first segments match. */
@@ -139,7 +154,7 @@ async function matchPlaces(pattern: string, cwd: string): Promise<string[]> {
   const matches = await glob(patterns, { cwd, onlyFiles: false, expandDirectories: false })
   const places = matches.flatMap(match => {
     if (match.endsWith('/')) return [match.slice(0, -1)]
-    if (hasHdf5Name(match)) return [match]
+    if (formatOf(match)) return [match]
     return [METADATA, FINAL_METADATA].includes(posix.basename(match)) ? [posix.dirname(match)] : []
   })
   return [...new Set(places)].map(match => join(cwd, match))
@@ -161,11 +176,11 @@ async function splitGlob(pattern: string): Promise<{ folder: string; rest: strin
 }
 
 function hasSeriesName(name: string): boolean {
-  return PCS_NAME.test(name) || hasHdf5Name(name)
+  return PCS_NAME.test(name) || formatOf(name)?.isFoundInFolders === true
 }
 
-async function isHdf5File(path: string): Promise<boolean> {
-  return hasHdf5Name(path) && ((await examine(path))?.isFile() ?? false)
+async function isFile(path: string): Promise<boolean> {
+  return (await examine(path))?.isFile() ?? false
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -198,7 +213,7 @@ async function listFolder(path: string): Promise<string[] | undefined> {
 async function notASeries(path: string): Promise<UnsupportedDataError> {
   const found = await describeNonSeries(path)
   return new UnsupportedDataError(
-    `${path} is ${found}; a series is a folder with frame00000.pzf, metadata.json and events.json, or an HDF5 file by PYME.`,
+    `${path} is ${found}; a series is a folder with frame00000.pzf, metadata.json and events.json, or ${listFormats()}.`,
     { url: path },
   )
 }
@@ -223,9 +238,7 @@ async function describeContent(folder: string): Promise<string> {
   const names = (await listFolder(folder)) ?? []
   const series = names.filter(hasSeriesName).sort(naturalOrder)
   const found =
-    series.length === 0
-      ? 'none of which is a .pcs series or an HDF5 file'
-      : `${series.length} of them series such as ${series[0]}`
+    series.length === 0 ? 'none of which is a series' : `${series.length} of them series such as ${series[0]}`
   return `${resolve(folder)} ${names.length === 0 ? 'is empty' : `holds ${countEntries(names)}, ${found}`}`
 }
 

@@ -1,3 +1,4 @@
+import type { Size } from '../plane.js'
 import { isClusterUrl } from './cluster/cluster-url.js'
 import { findOnCluster } from './cluster/find-on-cluster.js'
 import type { ClusterOptions } from './cluster/find-servers.js'
@@ -7,6 +8,12 @@ import type { FoundSeries } from './series-location.js'
 /** What finding a series takes beside its name. */
 export interface SourceOptions {
   readonly cluster?: ClusterOptions
+  /** `--unit`: what lengths in a file are measured in, instead of what it says; how many µm that is. */
+  readonly unitUm?: number
+  /** `--shape`: of the images of a stack whose rows are flattened images. */
+  readonly shape?: Size
+  /** `--table`: path of a table with a row for each image of a stack. */
+  readonly table?: string
 }
 
 /**
@@ -15,6 +22,6 @@ export interface SourceOptions {
  * @param typed a path, a folder of series, or a glob: on disk, or on a cluster as `pyme-cluster://NAME/path`.
  * @throws as `findOnDisk` and `findOnCluster`.
  */
-export function findSeries(typed: string, { cluster }: SourceOptions = {}): Promise<FoundSeries> {
-  return isClusterUrl(typed) ? findOnCluster(typed, cluster) : findOnDisk(typed)
+export function findSeries(typed: string, options: SourceOptions = {}): Promise<FoundSeries> {
+  return isClusterUrl(typed) ? findOnCluster(typed, options.cluster) : findOnDisk(typed, options)
 }

@@ -19,8 +19,53 @@ export interface Frame {
   readonly channel: number
   readonly zPlane: number
   readonly timePoint: number
+  /** Where it differs from the series' `frameSize`; never larger. */
+  readonly size?: Size
+  /**
+   * Where its first pixel lies in the image that it was cut from, px: large images come in pieces that are read by
+   * themselves. It is in `position` already, times the pixel size, and not in `stagePosition`, which all pieces share.
+   */
+  readonly offsetPx?: { readonly x: number; readonly y: number }
   /** Changes whenever the bytes behind the frame change. */
   readonly stamp: string
+}
+
+/** What one channel of a series shows. */
+export interface SeriesChannel {
+  readonly name: string
+  /** Unit of its samples, e.g. `V`; left out of camera counts and of what has none. */
+  readonly unit?: string
+  /** Six hex digits without `#`, where the metadata names a colour. */
+  readonly color?: string
+  /** Whether viewers show it at first; left out: as many as are shown together. */
+  readonly active?: boolean
+}
+
+/** What stands along an axis beside x and y: a depth, a time, or anything else that was varied. */
+export interface PlaneAxis {
+  /** E.g. `Bias`. */
+  readonly name: string
+  /** Empty where there is none. */
+  readonly unit: string
+  /** One for each plane, or none where they are just counted. */
+  readonly values: readonly (number | string)[]
+}
+
+/** What a table says of one image of a stack. */
+export type ItemValue = string | number | boolean | null
+
+/** A column of a table: a value for each image, in their order. */
+export interface ItemColumn {
+  readonly name: string
+  readonly values: readonly ItemValue[]
+}
+
+/** The images of a stack that lie side by side: number n in column n % columns, row ⌊n / columns⌋, from the upper left. */
+export interface SeriesItems extends Size {
+  readonly count: number
+  readonly columns: number
+  /** What is known of each; undefined where nothing is. */
+  readonly table?: readonly ItemColumn[]
 }
 
 /** Everything known of an acquisition without reading a pixel. */
@@ -31,12 +76,24 @@ export interface FrameSeries {
   readonly frames: readonly Frame[]
   /** Frames with a smaller index were taken before the stage was in place and are not placed. */
   readonly dataStartsAt: number
+  /** Of most frames; the others are smaller (`Frame.size`). */
   readonly frameSize: Size
   readonly sampleType: SampleType
   /** Undefined where the metadata does not say; a build then needs `--pixel-size`. */
   readonly pixelSizeUm: { readonly x: number; readonly y: number } | undefined
-  readonly channels: readonly { readonly name: string }[]
+  /**
+   * True where the format knows of no lengths: `pixelSizeUm` is then 1 × 1 and positions are pixels, until `--pixel-size`
+   * tells what a pixel is.
+   */
+  readonly isUncalibrated?: boolean
+  readonly channels: readonly SeriesChannel[]
   readonly zPlanes: number
+  /** 1 where it is left out. */
+  readonly timePoints?: number
+  /** What the planes along z and time stand for, where that is not depth and time. */
+  readonly axes?: { readonly zPlane?: PlaneAxis; readonly timePoint?: PlaneAxis }
+  /** Where its frames show many images side by side; sizes are px. */
+  readonly items?: SeriesItems
   /** Counts of a dark frame, subtracted before blending. */
   readonly darkLevel: number
   /** Name of the well as the metadata has it, if it has one. */
@@ -66,8 +123,8 @@ export interface FrameSource {
    * Read one frame.
    *
    * @param index the frame's number, as in `Frame.index`.
-   * @returns a plane of exactly `series.frameSize` and `series.sampleType`, in camera counts. The caller may keep it
-   *   but not change it.
+   * @returns a plane of exactly the frame's size and `series.sampleType`, in camera counts or the
+   *   channel's unit. The caller may keep it but not change it.
    * @throws {RangeError} no such frame. @throws {CorruptDataError | UnsupportedDataError | NotFoundError |
    *   SourceUnavailableError} the frame cannot be read; the message names its file.
    */

@@ -7,6 +7,8 @@ export interface SeriesLocation {
   readonly url: string
   /** The same for all names of one series: its real path, or its URL in one spelling. */
   readonly identity: string
+  /** What else is read for it, if it is there: files beside its real path, which may be links. */
+  readonly files?: readonly string[]
   /**
    * Open it as it is now, taking it for complete.
    *

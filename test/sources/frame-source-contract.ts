@@ -52,12 +52,11 @@ export function checkFrameSource(t: Test, kind: SeriesKind): void {
   check('every frame has the size and type of its series, and reads the same twice', async (t, source) => {
     const { frames, frameSize, sampleType } = source.series
     const odd: number[] = []
-    for (const { index } of frames) {
+    for (const { index, size = frameSize } of frames) {
       const plane = await source.readFrame(index)
       const again = await source.readFrame(index)
-      const sameShape =
-        plane.width === frameSize.width && plane.height === frameSize.height && plane.sampleType === sampleType
-      const whole = plane.samples.length === frameSize.width * frameSize.height
+      const sameShape = plane.width === size.width && plane.height === size.height && plane.sampleType === sampleType
+      const whole = plane.samples.length === size.width * size.height
       if (!sameShape || !whole || !sameSamples(plane, again)) odd.push(index)
     }
     t.same(odd, [])
@@ -70,12 +69,12 @@ export function checkFrameSource(t: Test, kind: SeriesKind): void {
       frames.map(frame => frame.index),
       frames.map(frame => frame.index).sort((a, b) => a - b),
     )
-    for (const { index, position, stagePosition, channel, zPlane, timePoint } of frames) {
+    for (const { index, position, stagePosition, offsetPx, channel, zPlane, timePoint } of frames) {
       t.ok(Number.isFinite(position.xUm) && Number.isFinite(position.yUm), `frame ${index} lies somewhere`)
       t.ok(channel >= 0 && channel < channels.length && zPlane >= 0 && zPlane < zPlanes && timePoint >= 0)
       if (pixelSizeUm === undefined) continue
-      t.equal(position.xUm, stagePosition.xUm + pixelSizeUm.x * cameraRoi.x)
-      t.equal(position.yUm, stagePosition.yUm + pixelSizeUm.y * cameraRoi.y)
+      t.equal(position.xUm, stagePosition.xUm + pixelSizeUm.x * (cameraRoi.x + (offsetPx?.x ?? 0)))
+      t.equal(position.yUm, stagePosition.yUm + pixelSizeUm.y * (cameraRoi.y + (offsetPx?.y ?? 0)))
     }
   })
 
@@ -126,13 +125,14 @@ export function checkFrameSource(t: Test, kind: SeriesKind): void {
   check('a frame that is replaced while it is read is the old or the new one', async (t, source, made) => {
     const [{ index }, { index: other }] = source.series.frames
     const [before, after] = await Promise.all([source.readFrame(index), source.readFrame(other)])
-    const reading = [0, 1, 2, 3].map(() => source.readFrame(index))
+    const read = (): Promise<Plane | undefined> => planeOrRefusal(t, source.readFrame(index))
+    const reading = [0, 1, 2, 3].map(read)
     const replacing = made.replace(index, other)
     for (let i = 0; i < 4; i++) {
       await setImmediate()
-      reading.push(source.readFrame(index))
+      reading.push(read())
     }
-    for (const plane of await Promise.all(reading.map(read => planeOrRefusal(t, read))))
+    for (const plane of await Promise.all(reading))
       if (plane) t.ok(sameSamples(plane, before) || sameSamples(plane, after), 'not a mixture')
     await replacing
   })
@@ -248,7 +248,8 @@ function bound(reader: Pick<FrameSource, 'readFrame'>): Pick<FrameSource, 'readF
 async function planeOrRefusal(t: Test, reading: Promise<Plane>): Promise<Plane | undefined> {
   const outcome = await reading.catch((error: unknown) => error)
   if (!(outcome instanceof Error)) return outcome as Plane
-  t.type(outcome, TilestageError)
+  // Those of a compiled module are of classes of their own.
+  t.match(outcome, { code: /^[A-Z_]+$/, message: /\.$/ })
   return undefined
 }
 

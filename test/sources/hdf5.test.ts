@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { type Dataset, File, ready } from 'h5wasm/node'
 import t, { type Test } from 'tap'
-import { examineFile } from '../../src/sources/hdf5/file-version.js'
+import { examineFile } from '../../src/sources/file-version.js'
 import { Hdf5File } from '../../src/sources/hdf5/hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Group } from '../../src/sources/hdf5/hdf5-messages.js'
 import { Hdf5Pool } from '../../src/sources/hdf5/hdf5-pool.js'
@@ -157,7 +157,7 @@ t.test('what is no whole HDF5 file is told apart, and nothing stays open after 2
     ['text.h5', 'CorruptDataError', /is no HDF5 file: it does not begin with the signature of one\.$/],
     ['filters.h5', 'CorruptDataError', /is damaged and cannot be opened: truncated file: eof = 331726/],
     ['none.h5', 'NotFoundError', /does not exist\.$/],
-    ['folder', 'UnsupportedDataError', /is a folder where an HDF5 file is expected\.$/],
+    ['folder', 'UnsupportedDataError', /is a folder where a file is expected\.$/],
   ]
   let before = 0
   for (let i = 0; i < 200; i++) {

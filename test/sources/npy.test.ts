@@ -1,21 +1,6 @@
 import t from 'tap'
-import type { SampleArray } from '../../src/plane.js'
 import { readNpy } from '../../src/sources/npy.js'
-
-/** An npy file as numpy lays it out. */
-function composeNpy(header: string, samples: Uint8Array | SampleArray, version = 1): Uint8Array {
-  const fields = version === 1 ? 10 : 12
-  const text = Buffer.from(`${header.padEnd(128 - fields - 1)}\n`)
-  const start = Buffer.alloc(fields)
-  start.write('\x93NUMPY', 'latin1')
-  start[6] = version
-  if (version === 1) start.writeUInt16LE(text.length, 8)
-  else start.writeUInt32LE(text.length, 8)
-  return Buffer.concat([start, text, new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)])
-}
-
-const describe = (descr: string, shape: string, fortran = 'False') =>
-  `{'descr': '${descr}', 'fortran_order': ${fortran}, 'shape': (${shape}), }`
+import { composeNpy, describeArray as describe } from './compose-npy.js'
 
 t.test('an array keeps its axes, its type and its values', async t => {
   for (const version of [1, 2, 3]) {
@@ -28,6 +13,20 @@ t.test('an array keeps its axes, its type and its values', async t => {
   }
   const float = composeNpy(describe('<f4', '1, 2'), new Float32Array([1.5, Number.NaN]))
   t.same(readNpy(float, 'a.npy').samples, new Float32Array([1.5, Number.NaN]))
+})
+
+t.test('whole numbers of 64 bits and halves become floats, small ones and booleans small integers', async t => {
+  const halves = composeNpy(describe('<f2', '1, 6'), new Uint16Array([0x3c00, 0xc000, 0x0001, 0x7bff, 0xfc00, 0x3555]))
+  t.same(readNpy(halves, 'a.npy').samples, new Float32Array([1, -2, 2 ** -24, 65504, -Infinity, 0.333251953125]))
+  const cases: [string, Uint8Array, number[]][] = [
+    ['<i8', new Uint8Array(new BigInt64Array([-3n, 2n ** 40n + 7n]).buffer), [-3, 2 ** 40 + 7]],
+    ['<u8', new Uint8Array(new BigUint64Array([2n ** 63n, 5n]).buffer), [2 ** 63, 5]],
+    ['>i8', new Uint8Array([255, 255, 255, 255, 255, 255, 255, 254, 0, 0, 0, 0, 0, 0, 1, 0]), [-2, 256]],
+    ['|i1', new Uint8Array([255, 127]), [-1, 127]],
+    ['|b1', new Uint8Array([1, 0]), [1, 0]],
+  ]
+  for (const [type, bytes, values] of cases)
+    t.same([...readNpy(composeNpy(describe(type, '1, 2'), bytes), 'a.npy').samples], values, type)
 })
 
 t.test('Fortran order and big-endian samples come out in C order', async t => {
@@ -44,15 +43,19 @@ t.test('what cannot be read is refused with the file, what was found and what is
   const cases: [header: string, name: string, message: RegExp][] = [
     [describe('|O', '1, 1'), 'UnsupportedDataError', /a\.npy holds Python objects/],
     ["{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1, 1), }", 'UnsupportedDataError', /several fields/],
-    [describe('constructor', '1, 1'), 'UnsupportedDataError', /type "constructor"; u1/],
-    [describe('<f2', '1, 1'), 'UnsupportedDataError', /type "<f2"; u1, u2, i2, u4, i4, f4, f8 can be read/],
-    [describe('|u1', '1,'), 'UnsupportedDataError', /1 axes \(1,\); arrays of 2 or 3/],
+    [describe('constructor', '1, 1'), 'UnsupportedDataError', /type "constructor"; b1, u1/],
+    [
+      describe('<c8', '1, 1'),
+      'UnsupportedDataError',
+      /type "<c8"; b1, u1, i1, u2, i2, f2, u4, i4, f4, u8, i8, f8 can be read/,
+    ],
+    [describe('|u1', '1,'), 'UnsupportedDataError', /1 axes \(1\); arrays of 2 or 3/],
     [describe('|u1', '1, 1, 1, 1'), 'UnsupportedDataError', /4 axes/],
     [describe('|u1', '0, 1'), 'CorruptDataError', /empty/],
     [describe('|u1', '-1, 1'), 'CorruptDataError', /no valid shape/],
     [describe('|u1', '1, 1', '1'), 'CorruptDataError', /no valid fortran_order/],
     ['{}', 'CorruptDataError', /no valid descr/],
-    [describe('|u1', '2, 1'), 'CorruptDataError', /1 bytes of samples.*2 × 1 of uint8.*means 2/],
+    [describe('|u1', '2, 1'), 'CorruptDataError', /1 bytes of samples.*2 × 1 of u1.*means 2/],
     [describe('<f8', '99999999, 99999999, 99999999'), 'CorruptDataError', /1 bytes of samples/],
   ]
   for (const [header, name, message] of cases) {

@@ -81,13 +81,13 @@ t.test('a name that leads nowhere says what is there instead', async t => {
   const run = writeRun(t)
   const there = `${run} holds 9 entries, 3 of them series such as well_A1.pcs.`
   const cases: [pattern: string, message: string][] = [
-    [join(run, '*.h5'), `matches no folder and no HDF5 file; ${there}`],
+    [join(run, '*.h5'), `matches no folder and no file that can be read; ${there}`],
     [join(run, 'wel_A1.pcs'), `does not exist; ${there}`],
-    [join(run, 'no', 'such', '*.pcs'), `matches no folder and no HDF5 file; ${there}`],
-    [join(run, 'empty', '*.pcs'), `matches no folder and no HDF5 file; ${join(run, 'empty')} is empty.`],
+    [join(run, 'no', 'such', '*.pcs'), `matches no folder and no file that can be read; ${there}`],
+    [join(run, 'empty', '*.pcs'), `matches no folder and no file that can be read; ${join(run, 'empty')} is empty.`],
     [
       join(run, 'pictures', '*.pcs'),
-      `matches no folder and no HDF5 file; ${join(run, 'pictures')} holds 1 entry, none of which is a .pcs series or an HDF5 file.`,
+      `matches no folder and no file that can be read; ${join(run, 'pictures')} holds 1 entry, none of which is a series.`,
     ],
     [join(run, 'pict*'), `matches ${join(run, 'pictures')} and no series; ${there}`],
   ]
@@ -124,7 +124,7 @@ t.test('a path that is no series says what it is', async t => {
     const path = join(run, name)
     await t.rejects(openSources([path]), {
       name: 'UnsupportedDataError',
-      message: `${path} ${what}; a series is a folder with frame00000.pzf, metadata.json and events.json, or an HDF5 file by PYME.`,
+      message: `${path} ${what}; a series is a folder with frame00000.pzf, metadata.json and events.json, or an HDF5 file, a .datastack file, a Bruker .raw file with its .rpl file or a numpy array.`,
     })
     t.equal(await isSeries(path), false)
   }

@@ -49,6 +49,8 @@ export function typeOf(metadata: Metadata, depth = 0): Hdf5Type {
       const { array_type: element } = metadata
       return element ? { kind, bytes, shape: element.shape ?? [], element: inner(element) } : opaque
     }
+    case 'reference':
+      return { kind, bytes, isRegion: metadata.ref_type === 'region' }
     case 'rows':
       return metadata.vlen_type ? { kind, bytes, element: inner(metadata.vlen_type) } : opaque
     default:

@@ -32,13 +32,18 @@ const MISSING_BLOSC_CODECS = ['snappy', 'zlib']
  * @throws {UnsupportedDataError} names the filter, the dataset, and the filters that are read.
  */
 export function expectReadableFilters(filters: readonly Hdf5Filter[], dataset: string, file: string): void {
-  const unknown = filters.find(filter => findMissing(filter) !== undefined)
-  if (unknown === undefined) return
+  const missing = findMissingFilter(filters)
+  if (missing === undefined) return
   throw new UnsupportedDataError(
-    `${file}: the dataset ${dataset} is compressed by ${findMissing(unknown)}, which cannot be read; ` +
+    `${file}: the dataset ${dataset} is compressed by ${missing}, which cannot be read; ` +
       `${[...READABLE.values()].join(', ')} can (blosc without ${MISSING_BLOSC_CODECS.join(' and ')}).`,
     { url: file },
   )
+}
+
+/** The first filter that cannot be read, by name and number. */
+export function findMissingFilter(filters: readonly Hdf5Filter[]): string | undefined {
+  return filters.map(findMissing).find(missing => missing !== undefined)
 }
 
 /** The filters by name and number, for messages; empty where there are none. */

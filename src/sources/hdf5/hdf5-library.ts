@@ -33,6 +33,8 @@ const MAX_ATTRIBUTE_BYTES = 16 * 2 ** 20
 /** Attributes up to here are read along with their object. */
 const MAX_LISTED_BYTES = 64 * 2 ** 10
 const MAX_OBJECTS = 10_000
+/** Of all attributes that are read at once: an object with many of them may be linked to from everywhere. */
+const MAX_READ_BYTES = 128 * 2 ** 20
 /** Rows read at once: their lengths are not known before. */
 const MAX_ROWS = 64
 
@@ -53,6 +55,8 @@ export class Hdf5Library {
   readonly #module: typeof h5wasm
   readonly #jail: Hdf5Jail
   readonly #files: OpenFiles<ReadableDataset>
+  /** Of attributes, in the operation under way. */
+  #attributeBytes = 0
 
   constructor(module: typeof h5wasm, jail: Hdf5Jail) {
     this.#module = module
@@ -73,6 +77,7 @@ export class Hdf5Library {
   perform(call: Hdf5Call): Hdf5Operations[Hdf5Operation]['answer'] {
     const { file, roots } = call
     this.#jail.enter(file, roots)
+    this.#attributeBytes = 0
     try {
       return this.#dispatch(call)
     } catch (error) {
@@ -309,6 +314,7 @@ export class Hdf5Library {
     const byteLength = count * type.bytes
     const isRead = byteLength > 0 && byteLength <= maxBytes && (isRows(type) || !holdsPointers(type))
     if (shape === null || !isRead) return { type, shape, value: undefined }
+    this.#countAttribute(byteLength, file)
     const address = this.#allocate(byteLength, file, where)
     let values: readonly unknown[] | undefined
     try {
@@ -318,13 +324,34 @@ export class Hdf5Library {
       const bytes = this.#module.HEAPU8.subarray(address, address + byteLength)
       if (isRows(type)) {
         const rows = this.#rowsBehind(type, bytes)
+        for (const row of rows) this.#countAttribute(row.length, file)
         this.#module.reclaim_vlen_memory(id, of, name, BigInt(address))
-        values = type.kind === 'rows' ? rows : rows.map(decodeText)
-      } else values = decodeValues(type, bytes, count)
+        values =
+          type.kind === 'rows' ? rows.map(row => this.#follow(id, type.element, row) ?? row) : rows.map(decodeText)
+      } else values = this.#follow(id, type, bytes) ?? decodeValues(type, bytes, count)
     } finally {
       this.#module._free(address)
     }
     return { type, shape, value: shape.length === 0 ? values?.[0] : values }
+  }
+
+  /** @throws {LimitExceededError} the attributes that are read at once are too long. */
+  #countAttribute(byteLength: number, file: string): void {
+    this.#attributeBytes += byteLength
+    if (this.#attributeBytes <= MAX_READ_BYTES) return
+    throw new LimitExceededError(
+      `${file} has attributes of more than ${MAX_READ_BYTES / 2 ** 20} MiB; no more are read at once.`,
+      { url: file },
+    )
+  }
+
+  /** The paths that references lead to; undefined where elements are none. */
+  #follow(id: bigint, type: Hdf5Type, bytes: Uint8Array): (string | undefined)[] | undefined {
+    if (type.kind !== 'reference') return undefined
+    return Array.from({ length: bytes.length / type.bytes }, (_, i) => {
+      const reference = bytes.slice(i * type.bytes, (i + 1) * type.bytes)
+      return this.#module.get_referenced_name(id, reference, !type.isRegion) ?? undefined
+    })
   }
 
   /** The rows that pointers lead to: pairs of length and address, or addresses of texts that end with a zero. */

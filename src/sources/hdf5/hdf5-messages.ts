@@ -13,7 +13,9 @@ export type Hdf5Type =
   | { readonly kind: 'array'; readonly bytes: number; readonly shape: readonly number[]; readonly element: Hdf5Type }
   /** Rows of any length. `bytes` is that of a pointer, which says nothing of them. */
   | { readonly kind: 'rows'; readonly bytes: number; readonly element: Hdf5Type }
-  | { readonly kind: 'time' | 'opaque' | 'reference'; readonly bytes: number }
+  /** What another object, or a region of a dataset, is named by. */
+  | { readonly kind: 'reference'; readonly bytes: number; readonly isRegion: boolean }
+  | { readonly kind: 'time' | 'opaque'; readonly bytes: number }
 
 /** A field of a compound. */
 export interface Hdf5Member {
@@ -34,7 +36,11 @@ export interface Hdf5Attribute {
   readonly type: Hdf5Type
   /** Empty for a single value; null where it holds none. */
   readonly shape: readonly number[] | null
-  /** One value for a scalar, else all of them in one array, last index fastest; undefined for what `hdf5-values.ts` does not decode. */
+  /**
+   * One value for a scalar, else all of them in one array, last index fastest; undefined for what `hdf5-values.ts` does
+   * not decode. A reference is the path that it leads to, in an attribute whose elements are references or rows of them;
+   * undefined where it leads nowhere.
+   */
   readonly value: unknown
 }
 

@@ -1,6 +1,6 @@
 import { isMainThread, Worker } from 'node:worker_threads'
 import { builtModule } from '../../built-module.js'
-import { SourceUnavailableError } from '../../errors.js'
+import { CorruptDataError, SourceUnavailableError } from '../../errors.js'
 import { errorClassOf } from '../../packed-error.js'
 import type { Hdf5Call, Hdf5Failure, Hdf5Operation, Hdf5Operations, Hdf5Reply } from './hdf5-messages.js'
 
@@ -119,7 +119,12 @@ export class Hdf5Pool {
     const thread: Thread = { worker, task: undefined, timer: undefined, file: '' }
     this.#threads.add(thread)
     worker.on('message', (reply: Hdf5Reply) => this.#take(thread, reply))
-    worker.on('error', error => this.#end(thread, error instanceof Error ? error.message : String(error)))
+    worker.on('error', error => {
+      const message = error instanceof Error ? error.message : String(error)
+      // What a file has WebAssembly do that it must not, it would do again.
+      if (error instanceof Error && error.name === 'RuntimeError') this.#blame(thread, message)
+      this.#end(thread, message)
+    })
     worker.on('exit', () => this.#end(thread, 'it ended without a word'))
     return thread
   }
@@ -138,6 +143,15 @@ export class Hdf5Pool {
       thread.timer = setTimeout(() => this.#end(thread, 'it had nothing to do'), IDLE_MS).unref()
     }
     this.#next()
+  }
+
+  #blame({ task }: Thread, message: string): void {
+    if (!task) return
+    const url = task.call.file
+    const [first] = message.split('\n', 1)
+    task.reject(
+      new CorruptDataError(`${url} is damaged: HDF5 stopped while it read it (${first}).`, { url, cause: message }),
+    )
   }
 
   async #end(thread: Thread, reason: string): Promise<void> {

@@ -81,9 +81,10 @@ export function nameType(type: Hdf5Type): string {
   return type.kind === 'float' ? `float${8 * type.bytes}` : type.kind
 }
 
-type Decoder = (view: DataView, offset: number) => unknown
+export type Decoder = (view: DataView, offset: number) => unknown
 
-function decoderOf(type: Hdf5Type): Decoder | undefined {
+/** How one element is decoded; undefined for what `decodeValues` does not decode. */
+export function decoderOf(type: Hdf5Type): Decoder | undefined {
   switch (type.kind) {
     case 'integer':
     case 'bitfield':

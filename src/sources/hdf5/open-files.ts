@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { Module as h5wasm } from 'h5wasm/node'
 import { CorruptDataError, fromSystemError, SourceUnavailableError } from '../../errors.js'
-import { examineFile, type FileVersion } from './file-version.js'
+import { examineFile, type FileVersion } from '../file-version.js'
 import type { Hdf5Jail } from './hdf5-jail.js'
 
 const MAX_OPEN_FILES = 4

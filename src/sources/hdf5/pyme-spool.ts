@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { basename } from 'node:path'
 import { builtModule } from '../../built-module.js'
+import { hashOfJson } from '../../hash-of-json.js'
+import { examineFile } from '../file-version.js'
 import type { FrameSource } from '../frame-source.js'
 import { describeSeries } from '../pyme/describe-series.js'
-import { PymeSource } from '../pyme/pyme-source.js'
-import { examineFile } from './file-version.js'
+import { ReaderSource } from '../reader-source.js'
 import { openSpoolFile, readSpool, type SpoolContent } from './spool-content.js'
 import { SpoolReader, type SpoolReaderData } from './spool-reader.js'
 import { stampFrames } from './spool-stamps.js'
@@ -56,14 +56,11 @@ export function assembleSpool(
     frameNumbers: listed.map(place => frames.numbers[place]!),
     frameStamps: listed.map(place => stamps[place]!),
     frameShape: { ...kind.frameSize, sampleType: kind.sampleType },
-    fingerprint: createHash('sha256')
-      .update(JSON.stringify([version, listed.map(place => [frames.numbers[place], stamps[place]])]))
-      .digest('hex')
-      .slice(0, 16),
+    fingerprint: hashOfJson([version, listed.map(place => [frames.numbers[place], stamps[place]])]),
   })
   const { frameSize, sampleType } = series
   const data: SpoolReaderData = { path, frameSize, sampleType }
-  return new PymeSource(path, 'PYME HDF5 series', series, {
+  return new ReaderSource(path, 'PYME HDF5 series', series, {
     reader: new SpoolReader(data),
     description: { module: READER_MODULE, data, heldBytes: THREAD_BYTES },
   })

@@ -103,6 +103,16 @@ export async function mayBeSpool(file: Hdf5File): Promise<boolean> {
   }
 }
 
+/** Whether an HDF5 file has other things in it than a spool. Not of what cannot be opened, or is empty as yet. */
+export async function isOtherThanSpool(file: Hdf5File): Promise<boolean> {
+  try {
+    const top = await readTop(file)
+    return !isEmptySpool(top) && !(METADATA in top && (STACK in top || PZF_ROWS in top))
+  } catch {
+    return false
+  }
+}
+
 /**
  * Which frames there are.
  *

@@ -1,14 +1,15 @@
 import { NotFoundError } from '../../errors.js'
 import type { Plane } from '../../plane.js'
+import { examineFile, type FileVersion } from '../file-version.js'
 import type { FrameReader } from '../frame-source.js'
 import { decodeFrame, planFrame } from '../pyme/decode-frame.js'
 import type { PzfPlan } from '../pyme/pzf.js'
 import type { FrameKind } from '../pyme/series-files.js'
-import { examineFile, type FileVersion } from './file-version.js'
 import type { Hdf5File } from './hdf5-file.js'
 import { findFrames, openSpoolFile, type SpoolFrames } from './spool-content.js'
 import { SpoolRows } from './spool-rows.js'
 import { SpoolStack } from './spool-stack.js'
+import { untilAborted } from './until-aborted.js'
 
 /** What it takes to read the frames of a spool. */
 export interface SpoolReaderData extends FrameKind {
@@ -92,15 +93,4 @@ interface Place {
 /** What messages call a frame that has no file of its own. */
 function frameUrl(file: Hdf5File, index: number): string {
   return `${file.path}: frame ${index}`
-}
-
-/** The work goes on where others may wait for it, too. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop)
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache'
 import { CorruptDataError } from '../../errors.js'
-import { allocateSamples, type Plane, SAMPLE_TYPES, samplesFromBytes } from '../../plane.js'
+import { type Plane, SAMPLE_TYPES, samplesIn } from '../../plane.js'
+import type { FileVersion } from '../file-version.js'
 import { describeShape } from '../pyme/frame-shape.js'
 import { arrangeSamples } from '../pyme/pzf.js'
 import type { FrameKind } from '../pyme/series-files.js'
-import type { FileVersion } from './file-version.js'
 import type { Hdf5File } from './hdf5-file.js'
 import { type SpoolFrames, STACK } from './spool-content.js'
 
@@ -79,9 +79,7 @@ export class SpoolStack {
   #turn(bytes: Uint8Array, into: Uint8Array | undefined): Plane {
     const { frameSize, sampleType } = this.#kind
     const { width, height } = frameSize
-    const samples = into
-      ? samplesFromBytes(sampleType, into.subarray(0, this.#frameBytes))
-      : allocateSamples(sampleType, width * height)
+    const samples = samplesIn(sampleType, width * height, into)
     const order = { order: 'C', depth: 1, compression: 'none', quantisation: undefined, dataOffset: 0 } as const
     arrangeSamples({ width, height, sampleType, ...order }, bytes, samples)
     return { width, height, sampleType, samples }

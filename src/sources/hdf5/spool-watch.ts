@@ -1,7 +1,7 @@
 import type { FrameSource } from '../frame-source.js'
 import { findLastMove } from '../pyme/events.js'
 import { isOld, SettlingSeries } from '../pyme/settling-series.js'
-import { examineFile } from './file-version.js'
+import { FileChanges } from './file-changes.js'
 import type { Hdf5File } from './hdf5-file.js'
 import { assembleSpool } from './pyme-spool.js'
 import { openSpoolFile, readSpool, type SpoolContent } from './spool-content.js'
@@ -26,35 +26,29 @@ export class SpoolWatch extends SettlingSeries {
   #known: KnownSpool | undefined
   /** When each frame was first seen, by number. */
   readonly #seenAt = new Map<number, number>()
-  #stamp = ''
-  #changedAt = Number.NEGATIVE_INFINITY
-  /** Time of change of the file, Unix ms. */
-  #modifiedMs = Number.POSITIVE_INFINITY
+  readonly #changes: FileChanges
 
   /** @param isFresh as for `SeriesLocation.follow`. */
   constructor(path: string, isFresh: boolean) {
     super(isFresh)
     this.url = path
     this.#file = openSpoolFile(path)
+    this.#changes = new FileChanges(path)
   }
 
   get isEnded(): boolean {
-    return isOld(this.#modifiedMs) || (this.#known?.isClosed ?? false)
+    return isOld(this.#changes.modifiedMs) || (this.#known?.isClosed ?? false)
   }
 
   protected async lookForChanges(now: number): Promise<boolean> {
-    const { stamp, modifiedMs } = examineFile(this.url)
-    if (stamp === this.#stamp) return false
-    this.#changedAt = now
-    this.#modifiedMs = modifiedMs
-    this.#stamp = stamp
-    return true
+    return this.#changes.look(now)
   }
 
   protected async makeSource(now: number): Promise<FrameSource> {
-    const cached = this.#known?.stamp === this.#stamp ? this.#known : undefined
+    const { stamp, changedAt, modifiedMs } = this.#changes
+    const cached = this.#known?.stamp === stamp ? this.#known : undefined
     let known = cached ?? (await this.#read(now))
-    const complete = this.isSettled(now, this.#changedAt, this.#modifiedMs, known.isClosed)
+    const complete = this.isSettled(now, changedAt, modifiedMs, known.isClosed)
     // The last word must not miss a change that a coarse clock hid.
     if (complete && cached) known = await this.#read(now)
     const lastMove = findLastMove(known.moves)
@@ -69,7 +63,7 @@ export class SpoolWatch extends SettlingSeries {
   }
 
   async #read(now: number): Promise<KnownSpool> {
-    const stamp = this.#stamp
+    const { stamp } = this.#changes
     const content = await readSpool(this.#file)
     const stamps = await stampFrames(this.#file, content)
     const known = { ...content, stamp, stamps }

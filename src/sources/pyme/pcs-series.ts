@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { NotFoundError, SourceUnavailableError } from '../../errors.js'
 import type { FrameSource } from '../frame-source.js'
+import { ReaderSource } from '../reader-source.js'
 import { describeSeries } from './describe-series.js'
 import { findStageMoves, parseEvents, type StageMoves } from './events.js'
 import { describeShape, type FrameShape, readFrameShape } from './frame-shape.js'
 import { MAX_METADATA_BYTES, type PymeMetadata, parseMetadata, readAcquisitionFacts } from './metadata.js'
 import { PcsFolder } from './pcs-folder.js'
-import { PymeSource } from './pyme-source.js'
 import {
   checkSeriesFiles,
   DESCRIBING_FILES,
@@ -100,7 +100,7 @@ export async function assembleSeries(
   })
   // No more than the kind: what readers are given stays the same while frames are added.
   const { frameSize, sampleType } = series
-  return new PymeSource(files.url, 'PYME series', series, files.openReader({ frameSize, sampleType }))
+  return new ReaderSource(files.url, 'PYME series', series, files.openReader({ frameSize, sampleType }))
 }
 
 /**

@@ -1,6 +1,6 @@
 import { NotFoundError } from '../../errors.js'
 import type { SampleType, Size } from '../../plane.js'
-import type { SeriesReader } from './pyme-source.js'
+import type { SeriesReader } from '../reader-source.js'
 
 export const METADATA = 'metadata.json'
 export const FINAL_METADATA = 'final_metadata.json'

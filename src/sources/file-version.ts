@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
-import { fromSystemError, UnsupportedDataError } from '../../errors.js'
+import { fromSystemError, UnsupportedDataError } from '../errors.js'
 
 /** Coarse clocks of file systems give two changes one time: nothing of a file that changed so lately is remembered. */
 const SETTLED_AFTER_MS = 2000
@@ -30,7 +30,7 @@ export function examineFile(path: string): FileVersion {
     const stats = statSync(path)
     if (!stats.isFile()) {
       const found = stats.isDirectory() ? 'a folder' : 'a pipe or a device'
-      throw new UnsupportedDataError(`${path} is ${found} where an HDF5 file is expected.`, { url: path })
+      throw new UnsupportedDataError(`${path} is ${found} where a file is expected.`, { url: path })
     }
     const { dev, ino, size, mtimeMs } = stats
     const stamp = `${dev} ${ino} ${size} ${mtimeMs}`

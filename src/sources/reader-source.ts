@@ -1,5 +1,5 @@
-import type { Plane } from '../../plane.js'
-import type { FrameReader, FrameReaderDescription, FrameSeries, FrameSource } from '../frame-source.js'
+import type { Plane } from '../plane.js'
+import type { FrameReader, FrameReaderDescription, FrameSeries, FrameSource } from './frame-source.js'
 
 /** Reads the frames of a series, here and in worker threads; frames that come later too. */
 export interface SeriesReader {
@@ -7,8 +7,8 @@ export interface SeriesReader {
   readonly description: FrameReaderDescription
 }
 
-/** A PYME series that was opened, wherever it is. */
-export class PymeSource implements FrameSource {
+/** A series whose frames a reader gives, here and in worker threads. */
+export class ReaderSource implements FrameSource {
   readonly reader: FrameReaderDescription
   readonly #frames: FrameReader
   readonly #frameNumbers: ReadonlySet<number>
