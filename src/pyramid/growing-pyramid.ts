@@ -15,6 +15,7 @@ import { BuiltShards, maskOfRects, type StoredShard } from './built-shards.js'
 import type { ByteStore } from './byte-store.js'
 import type { Coverage } from './coverage.js'
 import type { Histogram } from './histogram.js'
+import { PyramidItems } from './items.js'
 import { JournalFollower } from './journal-follower.js'
 import type { LineRange } from './journal-lines.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress, tileRegion } from './mosaic-geometry.js'
@@ -22,8 +23,17 @@ import { OpenShard } from './open-shard.js'
 import type { OpenShards } from './open-shards.js'
 import type { PlacementRow, PlacementTable } from './placement-table.js'
 import { PlaneCoverages } from './plane-coverages.js'
-import type { Channel, CoveredTile, Growth, GrowthChange, MosaicSelection, Pyramid, Well } from './pyramid.js'
-import { geometryOf, lineageOf, type PyramidRecord, versionOf } from './pyramid-record.js'
+import type {
+  Channel,
+  CoveredTile,
+  Growth,
+  GrowthChange,
+  MosaicSelection,
+  PlaneAxes,
+  Pyramid,
+  Well,
+} from './pyramid.js'
+import { channelsOf, geometryOf, lineageOf, type PyramidRecord, versionOf } from './pyramid-record.js'
 import { extentOf, openTilestagePyramid, readPlacement, readRecord } from './pyramid-store.js'
 import { ReadMemory } from './read-memory.js'
 import { readRootStamp } from './root-stamp.js'
@@ -130,6 +140,7 @@ class GrowingPyramid implements Pyramid, Growth {
   readonly geometry: MosaicGeometry
   onChange: (change: GrowthChange) => void = () => undefined
   onWanted: (selection: MosaicSelection, address: TileAddress) => void = () => undefined
+  items: PyramidItems | undefined
   /** Of the newest plan. */
   #record: PyramidRecord
   #stamp: string
@@ -168,6 +179,7 @@ class GrowingPyramid implements Pyramid, Growth {
     this.lineage = lineageOf(record)
     this.geometry = geometryOf(record)
     this.#record = record
+    this.items = record.items && new PyramidItems(path, record.items)
     this.#stamp = stamp
     this.#coverages = coverages
     this.#built = new BuiltShards(this.geometry, extentOf(record), this.lineage)
@@ -189,7 +201,7 @@ class GrowingPyramid implements Pyramid, Growth {
   }
 
   get channels(): readonly Channel[] {
-    return this.#record.channels.map(({ name, color }) => ({ name, color: color ?? undefined }))
+    return channelsOf(this.#record)
   }
 
   get zPlanes(): number {
@@ -198,6 +210,10 @@ class GrowingPyramid implements Pyramid, Growth {
 
   get timePoints(): number {
     return this.#record.timePoints
+  }
+
+  get axes(): PlaneAxes | undefined {
+    return this.#record.axes
   }
 
   get wells(): readonly Well[] {
@@ -299,6 +315,7 @@ class GrowingPyramid implements Pyramid, Growth {
     else if (plan?.coverages) {
       this.#coverages = plan.coverages
       this.#record = plan.record
+      this.items = plan.record.items && new PyramidItems(this.path, plan.record.items)
       this.#stamp = plan.stamp
       this.#plan++
     }

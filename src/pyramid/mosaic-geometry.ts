@@ -5,6 +5,8 @@ export interface MosaicGeometry {
   /** Stage position of the centre of mosaic pixel (0, 0), µm. */
   readonly originUm: { readonly x: number; readonly y: number }
   readonly pixelSizeUm: { readonly x: number; readonly y: number }
+  /** True where nobody knows how large a pixel is: pixels then stand for µm everywhere. */
+  readonly isUncalibrated?: boolean
   /** Whole mosaic at level 0, px. */
   readonly size: Size
   /** Edge of a tile in px, the same at every level. */

@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32'
 import { CorruptDataError } from '../errors.js'
-import type { Rect } from '../plane.js'
+import type { Rect, Size } from '../plane.js'
 import type { PlacedFrame } from './placement.js'
 import type { MosaicSelection } from './pyramid.js'
 import type { PyramidRecord } from './pyramid-record.js'
@@ -41,6 +41,9 @@ interface Columns {
   readonly stageYUm: number[]
   readonly xPx: number[]
   readonly yPx: number[]
+  /** Of every frame, px; left out where each is as large as its series says. */
+  readonly width?: number[]
+  readonly height?: number[]
   readonly channel: number[]
   readonly zPlane: number[]
   readonly timePoint: number[]
@@ -57,8 +60,19 @@ interface PlacementDocument {
   readonly skipped: Record<string, string>
 }
 
-/** @param skipped reason by position in `frames`. */
-export function writePlacementTable(frames: readonly PlacedFrame[], skipped: ReadonlyMap<number, string>): string {
+/**
+ * @param sizes of the frames of each series, as the record has them. @param skipped reason by position in `frames`.
+ */
+export function writePlacementTable(
+  frames: readonly PlacedFrame[],
+  sizes: readonly Size[],
+  skipped: ReadonlyMap<number, string>,
+): string {
+  const widthOf = ({ rect }: PlacedFrame): number => rect.x1 - rect.x0
+  const heightOf = ({ rect }: PlacedFrame): number => rect.y1 - rect.y0
+  const differ = frames.some(
+    frame => widthOf(frame) !== sizes[frame.series].width || heightOf(frame) !== sizes[frame.series].height,
+  )
   const document: PlacementDocument = {
     formatVersion: 1,
     columns: {
@@ -70,6 +84,7 @@ export function writePlacementTable(frames: readonly PlacedFrame[], skipped: Rea
       stageYUm: frames.map(frame => frame.stageUm.y),
       xPx: frames.map(frame => frame.rect.x0),
       yPx: frames.map(frame => frame.rect.y0),
+      ...(differ && { width: frames.map(widthOf), height: frames.map(heightOf) }),
       channel: frames.map(frame => frame.selection.channel),
       zPlane: frames.map(frame => frame.selection.zPlane),
       timePoint: frames.map(frame => frame.selection.timePoint),
@@ -98,6 +113,8 @@ interface PackedColumns {
   readonly stageUm: readonly [x: Float64Array, y: Float64Array]
   readonly xPx: Uint32Array
   readonly yPx: Uint32Array
+  /** Undefined where each frame is as large as its series says. */
+  readonly edges: readonly [width: Uint32Array, height: Uint32Array] | undefined
   readonly channel: Uint16Array
   readonly zPlane: Uint16Array
   readonly timePoint: Uint16Array
@@ -126,7 +143,7 @@ export class PlacementTable {
 
   /**
    * @param table the parsed table.
-   * @param record of the same pyramid: rectangles take their size from its series.
+   * @param record of the same pyramid: rectangles take their size from its series where the table does not tell it.
    * @throws {CorruptDataError} columns of different lengths, planes that there are not, or frames outside the mosaic.
    */
   static parse(table: unknown, record: PyramidRecord, url: string): PlacementTable {
@@ -138,11 +155,16 @@ export class PlacementTable {
     const below = (value: number, count: number): boolean => Number.isInteger(value) && value >= 0 && value < count
     const { size, channels, zPlanes, timePoints } = record
     const count = columns.series.length
+    const sized = columns.width !== undefined || columns.height !== undefined
+    if (sized && (columns.width?.length !== count || columns.height?.length !== count)) throw wrong(0)
     for (let i = 0; i < count; i++) {
       if (!below(columns.series[i], record.series.length)) throw wrong(i)
       const series = record.series[columns.series[i]]
-      if (!below(columns.xPx[i], size.width - series.width + 1)) throw wrong(i)
-      if (!below(columns.yPx[i], size.height - series.height + 1)) throw wrong(i)
+      const width = columns.width?.[i] ?? series.width
+      const height = columns.height?.[i] ?? series.height
+      if (!below(width - 1, series.width) || !below(height - 1, series.height)) throw wrong(i)
+      if (!below(columns.xPx[i], size.width - width + 1)) throw wrong(i)
+      if (!below(columns.yPx[i], size.height - height + 1)) throw wrong(i)
       if (!below(columns.channel[i], channels.length)) throw wrong(i)
       if (!below(columns.zPlane[i], zPlanes) || !below(columns.timePoint[i], timePoints)) throw wrong(i)
     }
@@ -156,6 +178,7 @@ export class PlacementTable {
       stageUm: [positions(columns.stageXUm), positions(columns.stageYUm)],
       xPx: Uint32Array.from(columns.xPx),
       yPx: Uint32Array.from(columns.yPx),
+      edges: columns.width && columns.height && [Uint32Array.from(columns.width), Uint32Array.from(columns.height)],
       channel: Uint16Array.from(columns.channel),
       zPlane: Uint16Array.from(columns.zPlane),
       timePoint: Uint16Array.from(columns.timePoint),
@@ -196,8 +219,8 @@ export class PlacementTable {
 
   /** Level-0 px. */
   rect(i: number): Rect {
-    const { series, xPx, yPx } = this.#columns
-    const { width, height } = this.#series[series[i]]
+    const { series, xPx, yPx, edges } = this.#columns
+    const { width, height } = edges ? { width: edges[0][i], height: edges[1][i] } : this.#series[series[i]]
     return { x0: xPx[i], y0: yPx[i], x1: xPx[i] + width, y1: yPx[i] + height }
   }
 

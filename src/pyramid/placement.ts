@@ -11,7 +11,7 @@ import {
   roundHalfEven,
 } from './mosaic-geometry.js'
 import { exchangesAxes, orientedSize } from './orient-plane.js'
-import type { Channel, MosaicSelection } from './pyramid.js'
+import type { Channel, MosaicSelection, PlaneAxes } from './pyramid.js'
 import { refuseAccidentalOverlap } from './series-overlap.js'
 import { nameWells } from './wells.js'
 
@@ -48,6 +48,7 @@ export interface Placement {
   readonly channels: readonly Channel[]
   readonly zPlanes: number
   readonly timePoints: number
+  readonly axes: PlaneAxes | undefined
   /** Dark level of every series, counts; NaN where `--dark` names a plane. */
   readonly darkLevels: readonly number[]
   /** What the user should know, one sentence each. */
@@ -97,16 +98,19 @@ export function placeFrames(
   const { zero, originUm } = originOf(sources, settings, pixelSizeUm, mosaicPixel, lattice)
   const pyme = settings.blend === 'pyme'
 
+  refuseTurnedBlocks(sources, settings)
+  const channels = channelsOf(sources, settings)
   const selections = new Map<string, MosaicSelection>()
   // The wells are known once all frames are placed.
   const placed: (PlacedFrame & { well: string })[] = sources.flatMap(({ url, series }, number) => {
-    const size = orientedSize(series.frameSize, settings.orientation)
+    const channelOf = channelIn(channels, series, number, settings)
     const frames = series.frames.filter(frame => frame.index >= series.dataStartsAt)
     if (frames.length === 0)
       warnings.push(`${url} has no frame from Protocol.DataStartsAt (${series.dataStartsAt}) on and adds nothing.`)
     return frames.map(frame => {
-      const { position, stage } = positionsOf(frame, series, settings)
-      const at = pyme ? stage : position
+      const { position, stage, withoutRoi } = positionsOf(frame, series, settings)
+      const at = pyme ? withoutRoi : position
+      const size = orientedSize(frame.size ?? series.frameSize, settings.orientation)
       const x0 = roundHalfEven((at.x - zero.x) / mosaicPixel.x)
       const y0 = roundHalfEven((at.y - zero.y) / mosaicPixel.y)
       return {
@@ -115,7 +119,7 @@ export function placeFrames(
         positionUm: position,
         stageUm: stage,
         rect: { x0, y0, x1: x0 + size.width, y1: y0 + size.height },
-        selection: shared(selectionOf(frame, number, settings), selections),
+        selection: shared(selectionOf(frame, channelOf(frame.channel), number, settings), selections),
         well: '',
         stamp: frame.stamp,
       }
@@ -158,18 +162,32 @@ export function placeFrames(
       originUm,
       pixelSizeUm: mosaicPixel,
       size,
+      ...(sources.every(({ series }) => series.isUncalibrated) && !settings.pixelSizeUm && { isUncalibrated: true }),
       tileSize: settings.tileSize,
       levelCount: countLevels(size, settings.tileSize),
     },
     frames: placed,
     sampleType,
     pedestal: integer && min === 0 ? (Number.isNaN(darkLevels[0]) ? meanOf(settings.dark) : darkLevels[0]) : 0,
-    channels: channelsOf(sources, settings),
+    channels,
     zPlanes: Math.max(...sources.map(({ series }) => series.zPlanes)),
-    timePoints: settings.join.kind === 'time' ? sources.length : 1,
+    timePoints: timePointsOf(sources, settings),
+    axes: sources.find(({ series }) => series.axes)?.series.axes,
     darkLevels,
     warnings,
   }
+}
+
+/** @throws {UnsupportedDataError} a flag that turns frames, where frames are pieces of one image. */
+function refuseTurnedBlocks(sources: readonly LocatedSeries[], { orientation }: BuildSettings): void {
+  const { flipX, flipY, rotate } = orientation
+  if (!flipX && !flipY && rotate === 0) return
+  const cut = sources.find(({ series }) => series.frames.some(({ offsetPx }) => offsetPx))
+  if (!cut) return
+  throw new UnsupportedDataError(
+    `${cut.url} is an image and no series of camera frames, which --flip-image and --rotate-image are for; the page turns what it shows.`,
+    { url: cut.url },
+  )
 }
 
 function commonPixelSize(sources: readonly LocatedSeries[], settings: BuildSettings, warnings: string[]): Point {
@@ -183,6 +201,14 @@ function commonPixelSize(sources: readonly LocatedSeries[], settings: BuildSetti
     }
     return series.pixelSizeUm
   })
+  const known = sources.find(({ series }) => !series.isUncalibrated)
+  const unknown = sources.find(({ series }) => series.isUncalibrated)
+  if (known && unknown) {
+    throw new UnsupportedDataError(
+      `${unknown.url} does not say how large a pixel is, and ${known.url} does; give it with --pixel-size.`,
+      { url: unknown.url },
+    )
+  }
   const [first] = sizes
   sizes.forEach((size, i) => {
     const difference = Math.max(Math.abs(size.x / first.x - 1), Math.abs(size.y / first.y - 1))
@@ -214,8 +240,8 @@ function originOf(
     series.frames
       .filter(frame => pyme || frame.index >= series.dataStartsAt)
       .map(frame => {
-        const { position, stage } = positionsOf(frame, series, settings)
-        return pyme ? stage : position
+        const { position, withoutRoi } = positionsOf(frame, series, settings)
+        return pyme ? withoutRoi : position
       }),
   )
   const least = points.reduce((a, b) => ({ x: Math.min(a.x, b.x), y: Math.min(a.y, b.y) }), {
@@ -233,31 +259,67 @@ function originOf(
   return { zero: { x: originUm.x - shift.x, y: originUm.y - shift.y }, originUm }
 }
 
-/** A frame's position and what the stage reported, µm, with `--stage-sign` and `--pixel-size` applied. */
+/**
+ * A frame's position, what the stage reported, and the position as it were without a camera ROI; µm, with
+ * `--stage-sign` and `--pixel-size` applied.
+ */
 function positionsOf(
-  { position: reported, stagePosition }: FrameSeries['frames'][number],
+  { position: reported, stagePosition, offsetPx = { x: 0, y: 0 } }: FrameSeries['frames'][number],
   { pixelSizeUm: own, cameraRoi }: FrameSeries,
   { stageSign, pixelSizeUm: given }: BuildSettings,
-): { position: Point; stage: Point } {
+): { position: Point; stage: Point; withoutRoi: Point } {
   const stage = { x: stageSign.x * stagePosition.xUm, y: stageSign.y * stagePosition.yUm }
   // The camera's part of a position lies along the image axes: it does not turn with the stage, and is as large as
   // the pixels are said to be.
   const camera = {
-    x: reported.xUm - stagePosition.xUm + (given ? (given.x - (own?.x ?? 0)) * cameraRoi.x : 0),
-    y: reported.yUm - stagePosition.yUm + (given ? (given.y - (own?.y ?? 0)) * cameraRoi.y : 0),
+    x: reported.xUm - stagePosition.xUm + (given ? (given.x - (own?.x ?? 0)) * (cameraRoi.x + offsetPx.x) : 0),
+    y: reported.yUm - stagePosition.yUm + (given ? (given.y - (own?.y ?? 0)) * (cameraRoi.y + offsetPx.y) : 0),
   }
-  // One object for both where they are the same: a plate has a hundred thousand frames.
-  if (camera.x === 0 && camera.y === 0) return { stage, position: stage }
-  return { stage, position: { x: stage.x + camera.x, y: stage.y + camera.y } }
+  // One object for all where they are the same: a plate has a hundred thousand frames.
+  if (camera.x === 0 && camera.y === 0) return { stage, position: stage, withoutRoi: stage }
+  const position = { x: stage.x + camera.x, y: stage.y + camera.y }
+  const pixel = given ?? own ?? { x: 0, y: 0 }
+  const withoutRoi =
+    offsetPx.x || offsetPx.y ? { x: stage.x + pixel.x * offsetPx.x, y: stage.y + pixel.y * offsetPx.y } : stage
+  return { stage, position, withoutRoi }
 }
 
-function selectionOf(frame: FrameSeries['frames'][number], series: number, { join }: BuildSettings): MosaicSelection {
-  const { zPlane } = frame
-  if (join.kind === 'time') return { channel: frame.channel, zPlane, timePoint: series }
+function selectionOf(
+  { zPlane, timePoint }: FrameSeries['frames'][number],
+  channel: number,
+  series: number,
+  { join }: BuildSettings,
+): MosaicSelection {
+  return { channel, zPlane, timePoint: join.kind === 'time' ? series : timePoint }
+}
+
+/** Tells the channel of the mosaic from that of a series. */
+function channelIn(
+  channels: readonly Channel[],
+  series: FrameSeries,
+  number: number,
+  { join }: BuildSettings,
+): (channel: number) => number {
+  const placeOf = (name: string | undefined): number => channels.findIndex(channel => channel.name === name)
   if (join.kind === 'channels') {
-    return { channel: [...new Set(join.names)].indexOf(join.names[series]), zPlane, timePoint: frame.timePoint }
+    const only = placeOf(join.names[number])
+    return () => only
   }
-  return { channel: frame.channel, zPlane, timePoint: frame.timePoint }
+  const places = series.channels.map(({ name }) => placeOf(name))
+  return channel => places[channel]
+}
+
+/** @throws {UnsupportedDataError} series that are to be time points have several themselves. */
+function timePointsOf(sources: readonly LocatedSeries[], { join }: BuildSettings): number {
+  if (join.kind !== 'time') return Math.max(...sources.map(({ series }) => series.timePoints ?? 1))
+  const several = sources.find(({ series }) => (series.timePoints ?? 1) > 1)
+  if (several) {
+    throw new UnsupportedDataError(
+      `${several.url} holds ${several.series.timePoints} time points already; --as time is for series of one.`,
+      { url: several.url },
+    )
+  }
+  return sources.length
 }
 
 /** The one object that stands for equal selections: a plate has 100,000 frames and few planes. */
@@ -277,8 +339,13 @@ function channelsOf(sources: readonly LocatedSeries[], { join }: BuildSettings):
       )
     return [...new Set(join.names)].map(name => ({ name, color: undefined }))
   }
-  const most = sources.reduce((a, b) => (b.series.channels.length > a.series.channels.length ? b : a))
-  return most.series.channels.map(({ name }) => ({ name, color: undefined }))
+  // The same name is the same channel, wherever it stands in its series.
+  const named = new Map<string, Channel>()
+  for (const { series } of sources) {
+    for (const channel of series.channels)
+      if (!named.has(channel.name)) named.set(channel.name, { ...channel, color: channel.color })
+  }
+  return [...named.values()]
 }
 
 function darkLevelOf(series: FrameSeries, { dark }: BuildSettings): number {

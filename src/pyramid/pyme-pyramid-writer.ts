@@ -17,6 +17,9 @@ const TILES_AT_ONCE = 4
 /** A pyramid has one pixel size to PYME; axes that differ by less are taken for the same. */
 const SAME_PIXEL_SIZE = 1e-5
 
+/** Without it a folder is no pyramid. */
+export const PYME_METADATA = 'metadata.json'
+
 const PLANE = { channel: 0, zPlane: 0, timePoint: 0 }
 
 /** What must be known of a pyramid to tell whether it can be one of PYME's. */
@@ -62,18 +65,12 @@ export async function writePymeTiles(
   tiles: readonly PymeTile[],
   { fades, signal }: { readonly fades: boolean; readonly signal?: AbortSignal },
 ): Promise<number> {
-  const { levelCount, tileSize } = pyramid.geometry
   const folders = new Set<string>()
   let bytes = 0
   await mapConcurrently(tiles, TILES_AT_ONCE, async address => {
     signal?.throwIfAborted()
-    const tile = address.isBlank
-      ? undefined
-      : await (address.level < levelCount
-          ? readCoveredTile(pyramid, PLANE, address)
-          : halvedTop(pyramid, address.level, fades))
-    const file = encodePymeTile(tile?.plane.samples, tile?.mask, pyramid.pedestal, tileSize)
-    const path = join(folder, `${NEW_NAMING.nameOf(address)}.pzf`)
+    const file = await makePymeTile(pyramid, address, fades)
+    const path = join(folder, pymeTileName(address))
     if (!folders.has(dirname(path))) await makeFolder(dirname(path))
     folders.add(dirname(path))
     try {
@@ -86,18 +83,40 @@ export async function writePymeTiles(
   return bytes
 }
 
-/**
- * Write PYME's `metadata.json`: its keys in its order. Its numbers of tiles are the largest index, one less than there
- * are.
- *
- * @param tiles all of the pyramid.
- * @returns the bytes of the file.
- */
+/** Where a tile lies in the folder of its pyramid. */
+export function pymeTileName(address: PymeTile): string {
+  return `${NEW_NAMING.nameOf(address)}.pzf`
+}
+
+/** The file of a tile. @param fades as for `writePymeTiles`. @throws as `Pyramid.readTile`. */
+export async function makePymeTile(pyramid: Pyramid, address: PymeTile, fades: boolean): Promise<Uint8Array> {
+  const { levelCount, tileSize } = pyramid.geometry
+  const tile = address.isBlank
+    ? undefined
+    : await (address.level < levelCount
+        ? readCoveredTile(pyramid, PLANE, address)
+        : halvedTop(pyramid, address.level, fades))
+  return encodePymeTile(tile?.plane.samples, tile?.mask, pyramid.pedestal, tileSize)
+}
+
+/** Write PYME's `metadata.json`. @param tiles all of the pyramid. @returns the bytes of the file. */
 export async function writePymeMetadata(
-  { geometry }: Pick<Pyramid, 'geometry'>,
+  pyramid: Pick<Pyramid, 'geometry'>,
   folder: string,
   tiles: readonly PymeTile[],
 ): Promise<number> {
+  const text = pymeMetadata(pyramid, tiles)
+  await writeFileAtomically(join(folder, PYME_METADATA), text)
+  return Buffer.byteLength(text)
+}
+
+/**
+ * PYME's description of a pyramid: its keys in its order. Its numbers of tiles are the largest index, one less than there
+ * are.
+ *
+ * @param tiles all of the pyramid.
+ */
+export function pymeMetadata({ geometry }: Pick<Pyramid, 'geometry'>, tiles: readonly PymeTile[]): string {
   const { originUm, pixelSizeUm, tileSize } = geometry
   let [depth, lastColumn, lastRow] = [0, 0, 0]
   for (const { level, column, row } of tiles) {
@@ -118,9 +137,7 @@ export async function writePymeMetadata(
     'Pyramid.x0': originUm.x,
     'Pyramid.y0': originUm.y,
   }
-  const text = JSON.stringify(metadata, null, 2)
-  await writeFileAtomically(join(folder, 'metadata.json'), text)
-  return Buffer.byteLength(text)
+  return JSON.stringify(metadata, null, 2)
 }
 
 /** The only tile of a level above the pyramid's own: the mosaic gets smaller in its corner. */

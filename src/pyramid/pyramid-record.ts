@@ -4,6 +4,7 @@ import { type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js
 import { channelColours } from '../render/channel-colours.js'
 import { TILE_SIZES } from './build-settings.js'
 import type { ContrastWindow } from './histogram.js'
+import type { ItemsRecord } from './items.js'
 import {
   countLevels,
   countTiles,
@@ -13,6 +14,7 @@ import {
   type MosaicGeometry,
   SHARD_SIZE,
 } from './mosaic-geometry.js'
+import type { Channel, PlaneAxes } from './pyramid.js'
 
 /** What we keep under `attributes.tilestage` of the root `zarr.json`; docs/pyramid-format.md describes every field. */
 export interface PyramidRecord {
@@ -34,11 +36,16 @@ export interface PyramidRecord {
   readonly size: Size
   readonly tileSize: number
   readonly levelCount: number
-  readonly channels: readonly { readonly name: string; readonly color: string | null }[]
+  /** True where nobody knows how large a pixel is: everything in µm then is in pixels. */
+  readonly isUncalibrated?: boolean
+  readonly channels: readonly (Omit<Channel, 'color'> & { readonly color: string | null })[]
   readonly zPlanes: number
   readonly timePoints: number
+  readonly axes?: PlaneAxes
   readonly wells: readonly ({ readonly name: string; readonly frames: number } & Rect)[]
   readonly series: readonly SeriesRecord[]
+  /** Where it shows the images of a stack side by side. */
+  readonly items?: ItemsRecord
   /** The settings of the build, as the command line names them. */
   readonly settings: Readonly<Record<string, unknown>>
   readonly frames: {
@@ -80,11 +87,16 @@ export interface SideFile {
 export const ROOT_FILE = 'zarr.json'
 export const PLACEMENT_FILE = 'tilestage/placement.json'
 export const HISTOGRAMS_FILE = 'tilestage/histograms.json'
+export const ITEMS_FILE = 'tilestage/items.json'
 export const REPORT_FILE = 'tilestage/report.json'
 
 export function geometryOf(record: PyramidRecord): MosaicGeometry {
-  const { originUm, pixelSizeUm, size, tileSize, levelCount } = record
-  return { originUm, pixelSizeUm, size, tileSize, levelCount }
+  const { originUm, pixelSizeUm, isUncalibrated, size, tileSize, levelCount } = record
+  return { originUm, pixelSizeUm, ...(isUncalibrated && { isUncalibrated }), size, tileSize, levelCount }
+}
+
+export function channelsOf(record: PyramidRecord): Channel[] {
+  return record.channels.map(channel => ({ ...channel, color: channel.color ?? undefined }))
 }
 
 /**
@@ -124,7 +136,8 @@ const OME_VERSION = '0.5'
 
 /** The root `zarr.json`: an OME-Zarr 0.5 multiscales group with our record beside it. */
 export function rootDocument(record: PyramidRecord, name: string, windows: readonly ContrastWindow[]): unknown {
-  const { pixelSizeUm, originUm, levelCount, channels, sampleType } = record
+  const { pixelSizeUm, originUm, levelCount, channels, axes, sampleType } = record
+  const length = record.isUncalibrated ? {} : { unit: 'micrometer' }
   const { integer, min, max } = SAMPLE_TYPES[sampleType]
   const colours = channelColours(channels)
   return {
@@ -140,9 +153,10 @@ export function rootDocument(record: PyramidRecord, name: string, windows: reado
             axes: [
               { name: 't', type: 'time' },
               { name: 'c', type: 'channel' },
-              { name: 'z', type: 'space', unit: 'micrometer' },
-              { name: 'y', type: 'space', unit: 'micrometer' },
-              { name: 'x', type: 'space', unit: 'micrometer' },
+              // OME-Zarr has no place for an axis of another kind beside the channels.
+              { name: 'z', type: 'space', ...(axes?.zPlane ? {} : length) },
+              { name: 'y', type: 'space', ...length },
+              { name: 'x', type: 'space', ...length },
             ],
             datasets: Array.from({ length: levelCount }, (_, level) => {
               const scale = 2 ** level
@@ -167,7 +181,7 @@ export function rootDocument(record: PyramidRecord, name: string, windows: reado
             return {
               label: channel.name,
               color: colours[i]?.slice(1).toUpperCase(),
-              active: true,
+              active: channel.active ?? true,
               window: {
                 min: integer ? min : Math.min(0, window.black),
                 max: integer ? max : window.white,
@@ -259,7 +273,15 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
   if (countTiles(size, record.tileSize) > MAX_GRID_TILES) throw wrong('size')
   if (record.levelCount !== countLevels(size, record.tileSize)) throw wrong('levelCount')
   if (!Array.isArray(record.channels) || !whole(record.channels.length, 1, MAX_PLANES)) throw wrong('channels')
-  if (!record.channels.every(channel => typeof channel?.name === 'string')) throw wrong('channels')
+  const isText = (value: unknown): boolean => value === undefined || typeof value === 'string'
+  if (!record.channels.every(channel => typeof channel?.name === 'string' && isText(channel.unit)))
+    throw wrong('channels')
+  const { zPlane, timePoint } = record.axes ?? {}
+  for (const axis of [zPlane, timePoint]) {
+    const isRight =
+      axis === undefined || (typeof axis.name === 'string' && isText(axis.unit) && Array.isArray(axis.values))
+    if (!isRight) throw wrong('axes')
+  }
   for (const field of ['zPlanes', 'timePoints'] as const) if (!whole(record[field], 1, MAX_PLANES)) throw wrong(field)
   for (const field of ['id', 'revision', 'fingerprint'] as const) {
     if (typeof record[field] !== 'string' || !/^[\w-]{1,64}$/.test(record[field])) throw wrong(field)
@@ -276,6 +298,7 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
     !listOf(record.series, ({ width, height }) => whole(width, 1, MAX_MOSAIC_EDGE) && whole(height, 1, MAX_MOSAIC_EDGE))
   )
     throw wrong('series')
+  if (record.items !== undefined && !areItems(record.items, size)) throw wrong('items')
   const { used, skipped, unavailable = 0 } = record.frames ?? {}
   if (!whole(used, 0, Number.MAX_SAFE_INTEGER) || !whole(skipped, 0, Number.MAX_SAFE_INTEGER)) throw wrong('frames')
   if (!whole(unavailable, 0, skipped)) throw wrong('frames')
@@ -284,4 +307,13 @@ export function parseRecord(document: unknown, url: string): PyramidRecord | und
   }
   if (typeof record.complete !== 'boolean') throw wrong('complete')
   return record
+}
+
+/** Whether all images lie inside of the mosaic. */
+function areItems({ count, width, height, columns, x, y, table }: ItemsRecord, size: Size): boolean {
+  const areWhole = [count, width, height, columns].every(value => Number.isInteger(value) && value > 0)
+  const isPlaced = Number.isInteger(x) && Number.isInteger(y) && x >= 0 && y >= 0
+  const fits = x + columns * width <= size.width && y + Math.ceil(count / columns) * height <= size.height
+  const isTable = table === undefined || (typeof table.crc32c === 'string' && Array.isArray(table.columns))
+  return areWhole && isPlaced && fits && columns <= count && isTable
 }

@@ -1,6 +1,5 @@
 import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { crc32c } from '@node-rs/crc32'
 import {
   CorruptDataError,
   fromSystemError,
@@ -9,16 +8,17 @@ import {
   UnsupportedDataError,
 } from '../errors.js'
 import type { Plane, Rect, SampleType } from '../plane.js'
-import { readFileBytes } from '../sources/read-file.js'
 import type { Coverage } from './coverage.js'
 import { type Histogram, isHistogram } from './histogram.js'
+import { PyramidItems } from './items.js'
 import { isInGrid, type MosaicGeometry, SHARD_SIZE, type TileAddress } from './mosaic-geometry.js'
 import { OpenShard } from './open-shard.js'
 import type { OpenShards } from './open-shards.js'
 import { type PlacementRow, PlacementTable } from './placement-table.js'
 import { PlaneCoverages, type PlaneExtent } from './plane-coverages.js'
-import type { Channel, MosaicSelection, Pyramid, Well } from './pyramid.js'
+import type { Channel, MosaicSelection, PlaneAxes, Pyramid, Well } from './pyramid.js'
 import {
+  channelsOf,
   geometryOf,
   HISTOGRAMS_FILE,
   lineageOf,
@@ -32,12 +32,10 @@ import {
 } from './pyramid-record.js'
 import { ReadMemory } from './read-memory.js'
 import { readRootStamp } from './root-stamp.js'
+import { parseJson, readBytes, readSideFile } from './side-file.js'
 
 /** Largest root file that is read: 40,000 series fit. A hostile one takes forty times its size when it is parsed. */
 const MAX_ROOT_BYTES = 16 * 2 ** 20
-
-/** Largest side file that is read: a placement table of a million frames has half of it. */
-const MAX_SIDE_BYTES = 256 * 2 ** 20
 
 /**
  * Our record in a folder, complete or not.
@@ -141,7 +139,9 @@ class TilestagePyramid implements Pyramid {
   readonly channels: readonly Channel[]
   readonly zPlanes: number
   readonly timePoints: number
+  readonly axes?: PlaneAxes
   readonly wells: readonly Well[]
+  readonly items: PyramidItems | undefined
   readonly frames: { readonly used: number; readonly skipped: number }
   /** Of the root file, taken before it was read. */
   #stamp: string | undefined
@@ -166,10 +166,12 @@ class TilestagePyramid implements Pyramid {
     this.geometry = geometryOf(record)
     this.sampleType = record.sampleType
     this.pedestal = record.pedestal
-    this.channels = record.channels.map(({ name, color }) => ({ name, color: color ?? undefined }))
+    this.channels = channelsOf(record)
     this.zPlanes = record.zPlanes
     this.timePoints = record.timePoints
+    if (record.axes) this.axes = record.axes
     this.wells = record.wells.map(({ name, frames, x0, y0, x1, y1 }) => ({ name, frames, rect: { x0, y0, x1, y1 } }))
+    this.items = record.items && new PyramidItems(path, record.items)
     this.frames = record.frames
     this.#stamp = stamp
     this.#coverages = new PlaneCoverages(this.geometry, extentOf(record), placement)
@@ -286,29 +288,5 @@ class TilestagePyramid implements Pyramid {
 
   async close(): Promise<void> {
     this.#shards.closeBelow(this.path)
-  }
-}
-
-/** @throws {CorruptDataError} its bytes are not those that the record names. */
-export async function readSideFile(url: string, { crc32c: expected }: SideFile): Promise<string> {
-  const bytes = await readBytes(url, MAX_SIDE_BYTES)
-  if (checksumOf(bytes) !== expected) throw new CorruptDataError(`${url} is damaged: its checksum is wrong.`, { url })
-  return bytes.toString()
-}
-
-/** The crc32c of bytes, or of a text's UTF-8 bytes, 8 hex digits. */
-export function checksumOf(content: string | Buffer): string {
-  return crc32c(content).toString(16).padStart(8, '0')
-}
-
-async function readBytes(path: string, maxBytes: number): Promise<Buffer> {
-  return Buffer.from((await readFileBytes(path, { maxBytes })).buffer)
-}
-
-export function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new CorruptDataError(`${path} is not valid JSON.`, { url: path, cause: error })
   }
 }

@@ -1,7 +1,9 @@
 import type { Plane, Rect, SampleType } from '../plane.js'
+import type { FrameSeries } from '../sources/frame-source.js'
 import type { Thumbnail } from './build-feed.js'
 import type { Coverage } from './coverage.js'
 import type { Histogram } from './histogram.js'
+import type { PyramidItems } from './items.js'
 import type { MosaicGeometry, TileAddress } from './mosaic-geometry.js'
 import type { PlacementRow, PlacementTable } from './placement-table.js'
 import type { ShardEntry, ShardKey } from './shard-entry.js'
@@ -17,7 +19,14 @@ export interface Channel {
   readonly name: string
   /** Six hex digits without `#`, where the metadata names a colour. */
   readonly color: string | undefined
+  /** Of its samples, e.g. `V`; left out of camera counts and of what has none. */
+  readonly unit?: string
+  /** Whether viewers show it at first; left out where nobody said. */
+  readonly active?: boolean
 }
+
+/** What the planes along z and time stand for, where that is not depth and time. */
+export type PlaneAxes = NonNullable<FrameSeries['axes']>
 
 /** A well and the box around its frames, level-0 px. */
 export interface Well {
@@ -107,7 +116,10 @@ export interface Pyramid {
   readonly channels: readonly Channel[]
   readonly zPlanes: number
   readonly timePoints: number
+  readonly axes?: PlaneAxes | undefined
   readonly wells: readonly Well[]
+  /** The images of a stack that lie side by side in it. */
+  readonly items?: PyramidItems | undefined
   /** How many frames lie in it and how many were left out; undefined where the format does not tell. */
   readonly frames: { readonly used: number; readonly skipped: number } | undefined
 

@@ -64,7 +64,7 @@ export async function measureRegion(
 }
 
 /** The covered samples of a region that are not NaN, tile by tile. */
-async function* coveredSamples(...region: Parameters<typeof partsOfRegion>): AsyncGenerator<SampleArray> {
+export async function* coveredSamples(...region: Parameters<typeof partsOfRegion>): AsyncGenerator<SampleArray> {
   for await (const { tile, x0, y0, rect } of partsOfRegion(...region)) {
     const { plane, mask } = tile
     const kept = allocateSamples(plane.sampleType, (rect.x1 - rect.x0) * (rect.y1 - rect.y0))

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { CorruptDataError } from '../errors.js'
 import { type PyramidRecord, REPORT_FILE } from './pyramid-record.js'
-import { parseJson, readSideFile } from './pyramid-store.js'
+import { parseJson, readSideFile } from './side-file.js'
 
 /** How bright two overlapping frames are where they overlap, a pair an entry; means in counts above dark. */
 export interface OverlapColumns {

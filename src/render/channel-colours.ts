@@ -4,6 +4,8 @@ import type { SampleType } from '../plane.js'
 export interface NamedChannel {
   readonly name: string
   readonly color?: string | null | undefined
+  /** Whether it is seen at first. */
+  readonly active?: boolean | null | undefined
 }
 
 type HexColour = `#${string}`
@@ -33,6 +35,11 @@ function isRgb(channels: readonly NamedChannel[]): boolean {
   return names === 'red,green,blue' || names === 'r,g,b'
 }
 
+/** Whether the channels are maps to be looked at one by one: only the first is seen at first. */
+export function showsOneAtATime(channels: readonly NamedChannel[]): boolean {
+  return channels.length > 1 && channels.every(({ active }, i) => active === (i === 0))
+}
+
 /** Whether samples of these channels are shown as they are, 0 to 255. */
 export function isPlainRgb(channels: readonly NamedChannel[], sampleType: SampleType): boolean {
   return sampleType === 'uint8' && isRgb(channels)
@@ -40,7 +47,11 @@ export function isPlainRgb(channels: readonly NamedChannel[], sampleType: Sample
 
 /** The brightest colour of every channel where several are shown: the metadata's, otherwise a usual one. */
 export function channelColours(channels: readonly NamedChannel[]): HexColour[] {
-  const usual = isRgb(channels) ? RGB : ([ONE, TWO, THREE][channels.length - 1] ?? MANY)
+  const usual = isRgb(channels)
+    ? RGB
+    : showsOneAtATime(channels)
+      ? ONE
+      : ([ONE, TWO, THREE][channels.length - 1] ?? MANY)
   return channels.map(
     ({ color }, i): HexColour =>
       color && /^[0-9a-f]{6}$/i.test(color) ? `#${color.toLowerCase()}` : (usual[i % usual.length] as HexColour),

@@ -1,5 +1,6 @@
 import { SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
 import type { PictureRows } from '../pyramid/resample.js'
+import { omeXml, tiffSampleFormat, toAscii } from './ome-xml.js'
 
 /** Offsets are of 32 bits; the directories behind the samples need a little room. */
 const MAX_TIFF_SAMPLE_BYTES = 2 ** 32 - 2 ** 24
@@ -85,6 +86,12 @@ function writeDirectories(picture: TiffPicture, uncovered: readonly number[], at
   return Buffer.concat(directories)
 }
 
+function describe(picture: TiffPicture, uncovered: readonly number[]): string {
+  const channels = picture.channels.map(({ name }) => name)
+  const facts = { ...picture.facts, uncovered: uncovered.join(',') }
+  return omeXml({ ...picture, channels, zPlanes: 1, timePoints: 1, facts })
+}
+
 /** TIFF 6.0, section 2. */
 type Field = { readonly tag: number } & (
   | { readonly type: 'ascii'; readonly text: string }
@@ -94,7 +101,7 @@ type Field = { readonly tag: number } & (
 
 function fieldsOf(picture: TiffPicture, page: number, description: string | undefined): Field[] {
   const { width, height, sampleType, pixelSizeUm, positionUm } = picture
-  const { bytes, integer, min } = SAMPLE_TYPES[sampleType]
+  const { bytes } = SAMPLE_TYPES[sampleType]
   const rowsPerStrip = Math.min(height, Math.max(1, Math.floor(STRIP_BYTES / (width * bytes))))
   const strips = Math.ceil(height / rowsPerStrip)
   const stripBytes = rowsPerStrip * width * bytes
@@ -127,7 +134,7 @@ function fieldsOf(picture: TiffPicture, page: number, description: string | unde
     ...rational(287, (positionUm.y - pixelSizeUm.y / 2) / UM_PER_CM),
     short(296, 3),
     { tag: 305, type: 'ascii', text: toAscii(picture.software) },
-    short(339, integer ? (min === 0 ? 1 : 2) : 3),
+    short(339, tiffSampleFormat(sampleType)),
   ]
 }
 
@@ -184,53 +191,4 @@ function bytesOfField(field: Field): Buffer {
     case 'rational':
       return Buffer.from(Uint32Array.from(field.value).buffer)
   }
-}
-
-const OME_TYPES: Readonly<Record<SampleType, string>> = {
-  uint8: 'uint8',
-  uint16: 'uint16',
-  int16: 'int16',
-  uint32: 'uint32',
-  int32: 'int32',
-  float32: 'float',
-  float64: 'double',
-}
-
-/** OME-XML of the OME 2016-06 model, in ASCII, as TIFF wants its texts. */
-function describe(picture: TiffPicture, uncovered: readonly number[]): string {
-  const { name, width, height, sampleType, channels, pixelSizeUm, positionUm, facts } = picture
-  const um = toAscii('µm')
-  const each = (write: (i: number) => string): string => channels.map((_, i) => write(i)).join('')
-  const pairs = Object.entries({ ...facts, uncovered: uncovered.join(',') })
-  return [
-    '<?xml version="1.0" encoding="UTF-8"?>',
-    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">',
-    `<Image ID="Image:0" Name="${escapeXml(name)}">`,
-    `<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="${OME_TYPES[sampleType]}" BigEndian="false"`,
-    ` SizeX="${width}" SizeY="${height}" SizeC="${channels.length}" SizeZ="1" SizeT="1"`,
-    ` PhysicalSizeX="${pixelSizeUm.x}" PhysicalSizeXUnit="${um}"`,
-    ` PhysicalSizeY="${pixelSizeUm.y}" PhysicalSizeYUnit="${um}">`,
-    each(i => `<Channel ID="Channel:0:${i}" Name="${escapeXml(channels[i].name)}" SamplesPerPixel="1"/>`),
-    each(i => `<TiffData FirstC="${i}" FirstZ="0" FirstT="0" IFD="${i}" PlaneCount="1"/>`),
-    each(
-      i =>
-        `<Plane TheC="${i}" TheZ="0" TheT="0" PositionX="${positionUm.x}" PositionXUnit="${um}"` +
-        ` PositionY="${positionUm.y}" PositionYUnit="${um}"/>`,
-    ),
-    '</Pixels><AnnotationRef ID="Annotation:0"/></Image>',
-    '<StructuredAnnotations><MapAnnotation ID="Annotation:0" Namespace="tilestage"><Value>',
-    pairs.map(([key, value]) => `<M K="${escapeXml(key)}">${escapeXml(value)}</M>`).join(''),
-    '</Value></MapAnnotation></StructuredAnnotations></OME>',
-  ].join('')
-}
-
-function escapeXml(text: string): string {
-  const named = text.replace(/[&<>"]/g, character => `&#${character.charCodeAt(0)};`)
-  // Characters that XML 1.0 does not have at all.
-  return toAscii(named.replace(/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD'))
-}
-
-/** Other characters as XML writes them by number. */
-function toAscii(text: string): string {
-  return text.replace(/\P{ASCII}/gu, character => `&#${character.codePointAt(0)};`)
 }

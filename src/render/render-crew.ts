@@ -4,9 +4,9 @@ import { builtModule } from '../built-module.js'
 import { LimitExceededError, SourceUnavailableError } from '../errors.js'
 import { type PackedError, unpackError } from '../packed-error.js'
 import type { SampleArray } from '../plane.js'
-import { cumulate } from './cumulative-histogram.js'
 import type { ThreadPicture } from './draw-picture.js'
 import { MAX_EDGE, type PictureJob } from './picture.js'
+import { stepStyleOf } from './steps.js'
 
 export type RenderReply = { readonly bytes: Uint8Array<ArrayBuffer> } | { readonly error: PackedError }
 
@@ -163,10 +163,10 @@ function packJob({ isGivenAway, ...job }: PictureJob): {
   readonly memory: ArrayBuffer[]
 } {
   const own = <T extends SampleArray>(samples: T): T => (isGivenAway ? samples : copyOf(samples))
-  const layers = job.layers.map(({ samples, mask, style: { histogram, ...style } }) => ({
+  const layers = job.layers.map(({ samples, mask, style }) => ({
     samples: own(samples),
     mask: mask && own(mask),
-    style: histogram ? { ...style, cumulative: cumulate(histogram) } : style,
+    style: stepStyleOf(style),
   }))
   const memory = layers.flatMap(({ samples, mask }) => (mask ? [samples, mask] : [samples]).map(({ buffer }) => buffer))
   return { picture: { ...job, layers }, memory: memory as ArrayBuffer[] }

@@ -1,9 +1,8 @@
-import { fileURLToPath } from 'node:url'
 import sharp, { type OverlayOptions } from 'sharp'
-import { builtModule } from '../built-module.js'
 import type { Size } from '../plane.js'
 import type { PictureFormat } from './picture.js'
 import { DEFAULT_QUALITY } from './picture.js'
+import { type WrittenText, writeText } from './write-text.js'
 
 /** A picture and what it is called. */
 export interface Panel {
@@ -35,11 +34,6 @@ const LARGEST_FONT_PX = 64
 
 /** A name fills this share of a panel's width, if it has about twenty letters. */
 const FONT_SHARE = 1 / 16
-
-/** Longer ones are cut off; no panel is wide enough to show them. */
-const MAX_NAME = 120
-
-const FONT_FILE = fileURLToPath(builtModule('render/inter-medium.ttf'))
 
 /** Size of the whole picture, px. */
 export function sideBySideSize(layout: PanelLayout): Size {
@@ -88,28 +82,8 @@ export async function drawSideBySide(picture: PanelPicture): Promise<Buffer> {
 }
 
 /** A name as a picture of at most a panel's width, a little in from its left edge. */
-async function writeName(
-  name: string,
-  layout: PanelLayout,
-  colour: string,
-): Promise<{ readonly input: Buffer; readonly height: number }> {
-  const indent = Math.round(fontPx(layout) / 2)
-  const text = `<span foreground="#${colour}">${escapeMarkup(name)}</span>`
-  // The comma keeps "Medium" in the name of the family. At 72 dpi a point is a pixel.
-  const font = `Inter Medium, ${fontPx(layout)}`
-  const written = sharp({ text: { text, font, fontfile: FONT_FILE, dpi: 72, rgba: true } })
-  const { data, info } = await written.extend({ left: indent, background: '#0000' }).png().toBuffer({
-    resolveWithObject: true,
-  })
-  const height = Math.min(info.height, stripHeight(layout))
-  const width = Math.min(info.width, layout.size.width)
-  return { input: await sharp(data).extract({ left: 0, top: 0, width, height }).png().toBuffer(), height }
-}
-
-/** Text for Pango, in one line and without characters that its markup does not have; never empty. */
-function escapeMarkup(name: string): string {
-  const shown = [...name.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ').trim()].slice(0, MAX_NAME).join('')
-  return (shown || '–').replace(/[&<>]/g, character => `&#${character.charCodeAt(0)};`)
+function writeName(name: string, layout: PanelLayout, colour: string): Promise<WrittenText> {
+  return writeText(name, fontPx(layout), colour, { width: layout.size.width, height: stripHeight(layout) })
 }
 
 /** Whether white stands out from a colour better than black does. */

@@ -1,10 +1,15 @@
 import type { SampleArray } from '../plane.js'
 import { COLOUR_STEPS } from './colour-maps.js'
-import { type CumulativeHistogram, samplesUpTo } from './cumulative-histogram.js'
+import { type CumulativeHistogram, cumulate, samplesUpTo } from './cumulative-histogram.js'
 import { type LayerStyle, STRETCHED } from './style.js'
 
 /** A style as a thread gets it. */
 export type StepStyle = Omit<LayerStyle, 'histogram'> & { readonly cumulative?: CumulativeHistogram }
+
+/** A style with its histogram prepared. */
+export function stepStyleOf({ histogram, ...style }: LayerStyle): StepStyle {
+  return histogram ? { ...style, cumulative: cumulate(histogram) } : style
+}
 
 const LAST_STEP = COLOUR_STEPS - 1
 /** Added before a fraction is cut off. Roots of whole numbers may come out a little too small. */

@@ -9,7 +9,7 @@ import type { Colours } from './colour-maps.js'
  * - `log`: ln(1 + 1000·t) / ln(1001), dim ones lifted far
  * - `equalize`: the share of the layer's covered samples between black and white that are at or below the value, so
  *   that each brightness is as frequent as any other. Where the histogram has bins wider than a value, samples count as
- *   evenly spread in theirs; where it counts no sample between black and white, it is t.
+ *   if they lay in the middle of theirs, and linearly between; where it counts no sample between black and white, it is t.
  */
 export type Stretch = 'linear' | 'sqrt' | 'log' | 'equalize'
 

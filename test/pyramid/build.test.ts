@@ -18,9 +18,10 @@ import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { CorruptDataError, UnsupportedDataError } from '../../src/errors.js'
 import { bytesOfSamples, type Rect, SAMPLE_TYPES } from '../../src/plane.js'
-import type { BuildSettings } from '../../src/pyramid/build-settings.js'
+import { type BuildSettings, DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { gridOf } from '../../src/pyramid/mosaic-geometry.js'
-import { checksumOf, openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
+import { openTilestagePyramid, readRecord } from '../../src/pyramid/pyramid-store.js'
+import { checksumOf } from '../../src/pyramid/side-file.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { openSources } from '../../src/sources/open-source.js'
@@ -323,6 +324,145 @@ t.test('channels, z-planes and time points are planes of their own', async t => 
   t.throws(() => pyramid.coverage({ timePoint: 2, channel: 0, zPlane: 0 }), RangeError)
   await t.rejects(pyramid.readTile(PLANE, { level: 0, column: 1, row: 0 }), RangeError)
   await pyramid.close()
+})
+
+t.test('a large image comes in pieces that differ in size, and is one picture wherever it is placed', async t => {
+  const image = { width: 2500, height: 1300 }
+  const edge = 1024
+  const value = (x: number, y: number): number => (x * 31 + y * 17) % 1009
+  const pieces = [0, edge].flatMap(y =>
+    [0, edge, 2 * edge].map(x => ({
+      offsetPx: { x, y },
+      size: { width: Math.min(edge, image.width - x), height: Math.min(edge, image.height - y) },
+    })),
+  )
+  const isMissing = (x: number, y: number): boolean => x > 2100 && x < 2110 && y === 1200
+  const source = syntheticSource({
+    frames: pieces.map(piece => ({ xUm: 50, yUm: -20, ...piece })),
+    frameSize: { width: edge, height: edge },
+    pixelSizeUm: { x: 0.2, y: 0.5 },
+    sampleType: 'float32',
+    sample: (i, x, y) => {
+      const { offsetPx } = pieces[i]!
+      return isMissing(offsetPx.x + x, offsetPx.y + y) ? Number.NaN : value(offsetPx.x + x, offsetPx.y + y)
+    },
+  })
+  const isTrue = async (path: string): Promise<number> => {
+    const { samples, width, height } = await readWithZarrita(path, 0, PLANE)
+    t.same([width, height], [image.width, image.height])
+    let wrong = 0
+    for (let i = 0; i < samples.length; i++) {
+      const [x, y] = [i % width, Math.floor(i / width)]
+      if (!Object.is(samples[i], isMissing(x, y) ? Number.NaN : value(x, y))) wrong++
+    }
+    return wrong
+  }
+  const path = join(t.testdir(), 'image')
+  await build([source], path)
+  t.equal(await isTrue(path), 0)
+  const pyramid = await openTilestagePyramid(path)
+  t.same(pyramid.geometry.originUm, { x: 50, y: -20 })
+  t.same(pyramid.placement?.rect(5), { x0: 2048, y0: 1024, x1: 2500, y1: 1300 }, 'the table keeps the size of a piece')
+  await pyramid.close()
+
+  await build([source], join(t.testdirName, 'other-pixels'), { pixelSizeUm: { x: 3, y: 3 } })
+  t.equal(
+    await isTrue(join(t.testdirName, 'other-pixels')),
+    0,
+    'pieces stay together when pixels are said to be larger',
+  )
+  await build([source], join(t.testdirName, 'pyme'), { blend: 'last', stageSign: { x: -1, y: 1 } })
+  t.equal(await isTrue(join(t.testdirName, 'pyme')), 0)
+  const turned = { orientation: { flipX: true, flipY: false, rotate: 0 } } as const
+  await t.rejects(build([source], join(t.testdirName, 'turned'), turned), {
+    name: 'UnsupportedDataError',
+    message: /^synthetic is an image and no series of camera frames/,
+  })
+})
+
+t.test(
+  'an image that gets more planes stays where it lies: no room is left for a stage that does not move',
+  async t => {
+    const withPlanes = (count: number, complete: boolean): FrameSource => {
+      const frames = Array.from({ length: count }, (_, zPlane) => ({
+        xUm: 0,
+        yUm: 0,
+        zPlane,
+        offsetPx: { x: 0, y: 0 },
+      }))
+      return syntheticSource({ frames, sample: frame => frame + 1, complete, fingerprint: `${count} planes` })
+    }
+    let now = withPlanes(2, false)
+    const growing = {
+      ...{ settings: DEFAULT_SETTINGS, mayGetMore: false },
+      get sources() {
+        return [now]
+      },
+      get isComplete() {
+        return now.series.complete
+      },
+      async poll() {
+        if (now.series.complete) return false
+        now = withPlanes(3, true)
+        return true
+      },
+    }
+    const path = join(t.testdir(), 'growing')
+    const { record } = await build([now], path, {}, { growing })
+    t.same([record.size, record.zPlanes], [{ width: 64, height: 48 }, 3])
+    for (const zPlane of [0, 1, 2])
+      t.equal((await readWithZarrita(path, 0, { ...PLANE, zPlane })).samples[0], zPlane + 1)
+  },
+)
+
+t.test('units, names of planes and what is not calibrated are kept with the pyramid', async t => {
+  const axes = {
+    zPlane: { name: 'Bias', unit: 'V', values: [-1, 1] },
+    timePoint: { name: 'Cycle', unit: '', values: ['first', 'second'] },
+  }
+  const planes = [0, 1].flatMap(timePoint => [0, 1].map(zPlane => ({ xUm: 0, yUm: 0, timePoint, zPlane })))
+  const maps = syntheticSource({
+    url: 'maps',
+    frames: planes.flatMap(plane => [0, 1].map(channel => ({ ...plane, channel }))),
+    sample: frame => frame,
+    channels: [
+      { name: 'Amplitude', unit: 'V', active: true },
+      { name: 'Phase', unit: 'rad', active: false },
+    ],
+    ...{ axes, timePoints: 2, isUncalibrated: true },
+  })
+  const path = join(t.testdir(), 'maps')
+  const { record } = await build([maps], path)
+  t.same([record.channels.map(({ unit }) => unit), record.timePoints, record.zPlanes], [['V', 'rad'], 2, 2])
+  const pyramid = await openTilestagePyramid(path)
+  t.same(pyramid.axes, axes)
+  t.same(pyramid.channels[1], { name: 'Phase', unit: 'rad', active: false, color: undefined })
+  t.equal(pyramid.geometry.isUncalibrated, true)
+  await pyramid.close()
+  for (const [i, { timePoint, zPlane }] of planes.entries())
+    t.equal((await readWithZarrita(path, 0, { channel: 1, timePoint, zPlane })).samples[0], 2 * i + 1)
+  const { ome } = JSON.parse(readFileSync(join(path, 'zarr.json'), 'utf8')).attributes
+  t.same(ome.multiscales[0].axes[4], { name: 'x', type: 'space' }, 'no unit is made up')
+  t.same(
+    ome.omero.channels.map(({ active }: { active: boolean }) => active),
+    [true, false],
+  )
+
+  const measured = await build([maps], join(t.testdirName, 'measured'), { pixelSizeUm: { x: 2, y: 2 } })
+  t.equal(measured.record.isUncalibrated, undefined, '--pixel-size tells how large a pixel is')
+  const phase = syntheticSource({ url: 'phase', frames: [{ xUm: 640, yUm: 0 }], channels: [{ name: 'Phase' }] })
+  await t.rejects(build([maps, phase], join(t.testdirName, 'both')), {
+    message: 'maps does not say how large a pixel is, and phase does; give it with --pixel-size.',
+  })
+  const both = await build([maps, phase], join(t.testdirName, 'both'), { pixelSizeUm: { x: 1, y: 1 } })
+  t.same(
+    both.record.channels.map(({ name }) => name),
+    ['Amplitude', 'Phase'],
+    'one name is one channel',
+  )
+  await t.rejects(build([maps], join(t.testdirName, 'time'), { join: { kind: 'time' } }), {
+    message: 'maps holds 2 time points already; --as time is for series of one.',
+  })
 })
 
 t.test('every sample type and tile size is stored and read back, by us and by zarrita', async t => {

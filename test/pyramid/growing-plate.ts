@@ -23,7 +23,6 @@ import {
   ROOT_FILE,
   rootDocument,
 } from '../../src/pyramid/pyramid-record.js'
-import { checksumOf } from '../../src/pyramid/pyramid-store.js'
 import { reducePlane } from '../../src/pyramid/reduce.js'
 import { encodeShard } from '../../src/pyramid/shard-file.js'
 import {
@@ -33,6 +32,7 @@ import {
   type ShardJournal,
   type ShardKey,
 } from '../../src/pyramid/shard-journal.js'
+import { checksumOf } from '../../src/pyramid/side-file.js'
 
 export const FIRST_PLANE = { channel: 0, zPlane: 0, timePoint: 0 }
 
@@ -109,8 +109,8 @@ export class GrowingPlate {
           dataStartsAt: 0,
           darkLevel: 0,
           channel: null,
-          width: 600,
-          height: 500,
+          width: Math.max(...frames.map(({ x0, x1 }) => x1 - x0)),
+          height: Math.max(...frames.map(({ y0, y1 }) => y1 - y0)),
         },
       ],
       settings: { blend: 'last' },
@@ -225,7 +225,7 @@ export class GrowingPlate {
       selection: FIRST_PLANE,
       well: 'a',
     }))
-    const table = writePlacementTable(placed, new Map())
+    const table = writePlacementTable(placed, record.series, new Map())
     await this.#write(PLACEMENT_FILE, table)
     const placement = { path: PLACEMENT_FILE, crc32c: checksumOf(table) }
     await this.#write(ROOT_FILE, JSON.stringify(rootDocument({ ...record, placement }, 'plate', [])))

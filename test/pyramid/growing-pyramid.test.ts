@@ -386,7 +386,7 @@ t.test('a shard that is replaced again and again while it is read is never mixed
     const mixed = Math.imul((x * 73_856_093) ^ (y * 19_349_663) ^ (state * 83_492_791), 0x2c1b3c6d)
     return Math.imul(mixed ^ (mixed >>> 15), 0x297a2d39) >>> 24
   }
-  const frames = [0, 1024].map(y0 => ({ x0: 0, y0, x1: SHARD_SIZE, y1: y0 + 1024 }))
+  const frames = [0, 1009].map(y0 => ({ x0: 0, y0, x1: SHARD_SIZE, y1: y0 + 1009 }))
   const plate = new GrowingPlate(t.testdir(), { columns: 2, rows: 1, sampleType: 'uint8', frames })
   const { growth, journal } = await grow(t, plate)
   const path = join(plate.directory, nameOfShard(leaf(0, 0)))

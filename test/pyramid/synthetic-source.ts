@@ -7,6 +7,9 @@ export interface SyntheticFrame {
   readonly yUm: number
   readonly channel?: number
   readonly zPlane?: number
+  readonly timePoint?: number
+  readonly size?: Size
+  readonly offsetPx?: Frame['offsetPx']
 }
 
 interface SyntheticOptions extends Partial<Omit<FrameSeries, 'frames'>> {
@@ -45,17 +48,17 @@ export function syntheticSource(options: SyntheticOptions): FrameSource & { read
     ...options,
     frameSize,
     sampleType,
-    frames: frames.map(
-      ({ xUm, yUm, channel = 0, zPlane = 0 }, index): Frame => ({
+    frames: frames.map(({ xUm, yUm, channel = 0, zPlane = 0, timePoint = 0, size, offsetPx }, index): Frame => {
+      const { x, y } = options.pixelSizeUm ?? { x: 1, y: 1 }
+      return {
         index,
-        position: { xUm, yUm },
+        position: { xUm: xUm + x * (offsetPx?.x ?? 0), yUm: yUm + y * (offsetPx?.y ?? 0) },
         stagePosition: { xUm, yUm },
-        channel,
-        zPlane,
-        timePoint: 0,
-        stamp: String(index),
-      }),
-    ),
+        ...{ channel, zPlane, timePoint, stamp: String(index) },
+        ...(size && { size }),
+        ...(offsetPx && { offsetPx }),
+      }
+    }),
   }
   const source = {
     url,
@@ -64,10 +67,10 @@ export function syntheticSource(options: SyntheticOptions): FrameSource & { read
     reads: 0,
     async readFrame(index: number): Promise<Plane> {
       source.reads++
-      const { width, height } = frameSize
+      const { width, height } = frames[index]?.size ?? frameSize
       const samples = allocateSamples(sampleType, width * height)
       for (let i = 0; i < samples.length; i++) samples[i] = sample(index, i % width, Math.floor(i / width))
-      return { ...frameSize, sampleType, samples }
+      return { width, height, sampleType, samples }
     },
     close: async () => undefined,
   }
