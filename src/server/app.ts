@@ -29,8 +29,9 @@ import { registerDocsRoutes } from './routes/docs.js'
 import { registerDeepZoomRoutes } from './routes/dzi.js'
 import { registerEventRoute } from './routes/events.js'
 import { registerHealthRoutes } from './routes/health.js'
-import { registerHistogramRoute } from './routes/histogram.js'
+import { registerEqualizationRoute, registerHistogramRoute } from './routes/histogram.js'
 import { registerIiifRoutes } from './routes/iiif.js'
+import { registerItemRoutes } from './routes/items.js'
 import { registerPageRoutes } from './routes/page.js'
 import { registerPlacementRoutes } from './routes/placement.js'
 import { registerPymeRoutes } from './routes/pyme.js'
@@ -150,11 +151,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerTileJsonRoute(app, registry, basePath)
   registerPyramidRoutes(app, registry)
   registerHistogramRoute(app, registry, budget)
+  registerEqualizationRoute(app, registry)
   registerValueRoute(app, registry)
   registerStatsRoute(app, registry, budget)
   registerPlacementRoutes(app, registry)
   registerWellsRoute(app, registry)
-  registerCropRoutes(app, registry, { crew: cropCrew, budget, software: `tilestage ${options.version}` })
+  const crops = { crew: cropCrew, budget, software: `tilestage ${options.version}` }
+  registerCropRoutes(app, registry, crops)
+  registerItemRoutes(app, registry, crops)
   registerDeepZoomRoutes(app, registry, drawing)
   registerIiifRoutes(app, registry, { drawing, crops: { crew: cropCrew, budget } }, basePath)
   registerZarrRoutes(app, registry)

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import t from 'tap'
 import { addressOf, checkBehindProxy, startProxy } from './behind-proxy.js'
 import { buildSamplePlate, startSampleServer } from './sample-server.js'
+import { PAGE_FILES } from './test-app.js'
 
 const plate = await buildSamplePlate(t)
 /** The same picture as another pyramid. */
@@ -24,7 +25,7 @@ for (const [name, habits] of [
   ['a trusted proxy of a shared host', { prefix: '/tiles/', strips: true, buffers: false, forwards: true }],
 ] as const) {
   t.test(`all works behind ${name}`, async t => {
-    const assetsFolder = t.testdir({ 'index.html': page, 'viewer.js': 'export {}', 'viewer.css': 'p {}' })
+    const assetsFolder = t.testdir({ ...PAGE_FILES, 'index.html': page })
     const server = await startSampleServer(t, plate, {
       assetsFolder,
       basePath: habits.prefix,

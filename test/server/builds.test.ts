@@ -236,6 +236,9 @@ t.test('with roots, series and images come from there and nothing else is looked
   const { build, folder } = await start(t, { roots: ['in'] })
   symlinkSync(join(folder, 'elsewhere/secret.pcs'), join(folder, 'in/z.pcs'))
   symlinkSync(join(folder, 'elsewhere'), join(folder, 'in/way'))
+  // What is read along with a file may be a link as well.
+  for (const name of ['z.rpl', 'z.npy']) writeFileSync(join(folder, 'in', name), '')
+  for (const name of ['z.raw', 'z.csv']) symlinkSync('/etc/passwd', join(folder, 'in', name))
   const inside = (path: string): string => join(folder, 'in', path)
   const series = inside('a.pcs')
   for (const [fields, status, message] of [
@@ -243,6 +246,8 @@ t.test('with roots, series and images come from there and nothing else is looked
     [{ series: join(folder, 'elsewhere/*.pcs') }, 403, /lies outside/],
     [{ series: join(folder, 'nothing') }, 403, /lies outside/],
     [{ series: inside('z.pcs') }, 403, /z\.pcs lies outside/],
+    [{ series: inside('z.rpl') }, 403, /z\.rpl lies outside/],
+    [{ series: inside('z.npy') }, 403, /z\.npy lies outside/],
     [{ series: inside('*.pcs') }, 403, /\*\.pcs lies outside/],
     [{ series: inside('way/*.pcs') }, 403, /lies outside/],
     [{ series: `${folder}/in/../elsewhere/*.pcs` }, 400, /without \.\. and ~/],

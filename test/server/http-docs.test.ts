@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { argumentsFor, readExamples, statusByFetch, statusOf } from '../docs/page-commands.js'
-import { PLATE } from '../run-cli.js'
+import { PLATE, tilestage } from '../run-cli.js'
+import { unpackFixture } from '../unpack-fixture.js'
 import { buildSamplePlate, type SampleServer, startSampleServer } from './sample-server.js'
 
 const PAGE = new URL('../../docs/http-api.md', import.meta.url)
@@ -12,9 +13,10 @@ const PAGE = new URL('../../docs/http-api.md', import.meta.url)
 const ADDRESS = 'http://127.0.0.1:8979/'
 
 /** What else the page names, and what it is here. */
-function realThings({ address, id, plate }: SampleServer): Record<string, string> {
+function realThings({ address, id, plate }: SampleServer, stackId: string): Record<string, string> {
   return {
     [ADDRESS]: address,
+    $STACK: stackId,
     $ID: id,
     '${ID}': id,
     $TOKEN: 'secret',
@@ -43,9 +45,14 @@ t.test('every command of the page gives the status that the page says', async t 
   // What a command writes to a file (-o), another one may send.
   const cwd = await mkdtemp(join(tmpdir(), 'tilestage-'))
   t.teardown(() => rm(cwd, { recursive: true }))
-  const server = await startSampleServer(t, plate, { token: 'secret', outputRoot: cwd })
+  unpackFixture(cwd, 'quickdraw/octopus.ndjson')
+  const stack = join(cwd, 'stack')
+  const images = unpackFixture(cwd, 'quickdraw/octopus.npy')
+  t.equal((await tilestage(['build', images, '--output', stack, '--progress', 'none'])).status, 0)
+  const { id: stackId } = JSON.parse(await readFile(join(stack, 'zarr.json'), 'utf8')).attributes.tilestage
+  const server = await startSampleServer(t, plate, { token: 'secret', outputRoot: cwd, pyramids: [plate, stack] })
   for (const example of await readExamples(PAGE, ADDRESS)) {
-    const args = argumentsFor(example, realThings(server))
+    const args = argumentsFor(example, realThings(server, stackId))
     t.equal(await statusOf(args, cwd), example.status, example.command)
     if (example.method === 'GET' && !args.includes('--max-time'))
       t.equal(await statusByFetch(args, cwd), example.status, `${example.command}, by fetch`)

@@ -42,6 +42,26 @@ t.test('all can be said of one channel', async t => {
   t.match(rest, { isAutomatic: false, background: 'ffffff', quality: 70 })
 })
 
+t.test('black and white may be percentiles of the channel, which make the picture depend on the samples', async t => {
+  const { layers, isAutomatic } = await read({ channel: '1,2', min: 'p0', max: 'p50,p99.9' })
+  t.same(
+    layers.map(({ style: { black, white } }) => [black, white]),
+    [
+      [1000, 1499],
+      [2000, 2998],
+    ],
+  )
+  t.ok(isAutomatic)
+  t.same((await read({ min: '5', max: 'p100' })).layers[0].style, {
+    ...layers[0].style,
+    black: 5,
+    white: 999,
+    colours: 'grey',
+  })
+  for (const min of ['p', 'p101', 'p-1', 'p1e1', 'pp1', 'p1,'])
+    await t.rejects(read({ min }), { message: /min (is "p|lists 2)|is empty/ }, min)
+})
+
 t.test('of several channels each has its value in the lists, or all have one', async t => {
   const { layers } = await read({ channel: '2,0', min: '5,6', max: '100', lut: '#FF8000,viridis', stretch: 'sqrt' })
   const common = { white: 100, gamma: 1, stretch: 'sqrt', inverted: false }

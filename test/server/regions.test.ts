@@ -595,6 +595,22 @@ t.test('regions', async t => {
     t.match(size, { width: 2048, height: 1024 }, 'without a size, no more than a screen')
   })
 
+  t.test('a crop beyond the mosaic has its full size, and tells how much of it lies outside', async t => {
+    const { width, height } = await json('uint16', '')
+    const of = async (query: string) => {
+      const reply = await ask('uint16', `/crop.png?${query}&units=px`)
+      const size = await sharp(reply.rawPayload).metadata()
+      return [size.width, size.height, reply.headers['x-tilestage-padding']]
+    }
+    const beyond = `x=${width - 60}&y=${height - 30}&w=80&h=80`
+    t.same(await of('x=-20&y=5&w=100&h=50'), [100, 50, 'left=20, top=0, right=0, bottom=0'])
+    t.same(await of(`${beyond}&width=40&height=96`), [40, 96, 'left=0, top=0, right=10, bottom=60'])
+    t.same(await of(`${beyond}&width=40&layers=0,1`), [90, 40, 'left=0, top=0, right=10, bottom=25'])
+    t.same(await of(`x=0&y=0&w=${width}&h=${height}&height=56`), [284, 56, undefined])
+    const npy = await ask('uint16', '/crop.npy?x=0&y=-8&w=16&h=16&units=px')
+    t.equal(npy.headers['x-tilestage-padding'], 'left=0, top=8, right=0, bottom=0')
+  })
+
   t.test('layers stand side by side, at one size and with their own styles', async t => {
     const rect = { x0: 1100, y0: 300, x1: 1300, y1: 400 }
     const url = `${asQuery(rect, 'um')}&width=100&layers=0,1,${ids.float32}&min=100,100,-200&max=4100,4100,400&gap=7`

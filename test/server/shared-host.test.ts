@@ -197,7 +197,8 @@ t.test('changes and all requests are bounded for each client where others reach 
   t.equal(changes.filter(status => status === 400).length, 100)
   t.equal(changes.filter(status => status === 429).length, 20)
   t.equal(await ask('/set_tile_source', '10.0.0.2'), 400)
-  const all = await Promise.all(Array.from({ length: 250 }, () => ask('/healthz', '10.0.0.3')))
+  // More than a busy machine answers while as many are allowed.
+  const all = await Promise.all(Array.from({ length: 1000 }, () => ask('/healthz', '10.0.0.3')))
   t.ok(all.filter(status => status === 429).length >= 25)
   const local = await serveSmall(t)
   const free = await Promise.all(Array.from({ length: 300 }, () => statusOf(local, '/set_tile_source')))

@@ -37,7 +37,14 @@ export const LOCAL_POLICY: AccessPolicy = {
 }
 
 /** Files that stand for the built viewer. */
-export const PAGE_FILES = { 'index.html': '<!doctype html><p>page', 'viewer.js': 'export {}', 'viewer.css': 'p {}' }
+export const PAGE_FILES = {
+  'index.html': '<!doctype html><p>page',
+  'viewer.js': 'export {}',
+  'viewer.css': 'p {}',
+  'grid.html': '<!doctype html><p>grid',
+  'grid.js': 'export {}',
+  'grid.css': 'p {}',
+}
 
 /** The server with everything real, closed after the test; `open` replaces the opening of pyramids. */
 export async function startTestApp(

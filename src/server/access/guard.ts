@@ -21,7 +21,7 @@ const RATES: Readonly<Record<Exclude<RouteCost, 'little'>, Rate>> = {
 
 /** Headers that a page of another origin may send, and see. */
 const HEADERS_TAKEN = 'Authorization, X-Tilestage-Token, Range, If-Range, If-None-Match, Last-Event-ID'
-const HEADERS_SHOWN = 'ETag, Content-Length, Content-Range, Accept-Ranges, Retry-After'
+const HEADERS_SHOWN = 'ETag, Content-Length, Content-Range, Accept-Ranges, Retry-After, X-Tilestage-Padding'
 
 const PREFLIGHT_LASTS_S = 600
 

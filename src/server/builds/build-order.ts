@@ -24,7 +24,7 @@ const OWN_FIELDS: readonly string[] = ['series', 'output', 'show', 'wait', 'toke
 const SERVERS_FLAGS: readonly string[] = ['output', 'progress', 'workers', 'memory']
 
 /** Flags whose value is a file. */
-const FILE_FLAGS: readonly string[] = ['dark', 'gain', 'illumination']
+const FILE_FLAGS: readonly string[] = ['dark', 'gain', 'illumination', 'table']
 
 const BUILD = findCommand('build')
 
@@ -226,6 +226,10 @@ async function locateInRoots(pattern: string, roots: readonly string[]): Promise
     throw error
   })
   if (!locations.every(({ identity }) => isAllowed(identity))) throw outsideRefusal(pattern)
+  for (const file of locations.flatMap(({ files = [] }) => files)) {
+    const real = await realpath(file).catch(() => undefined)
+    if (real !== undefined && !isAllowed(real)) throw outsideRefusal(pattern)
+  }
   return locations.map(({ identity, url }) => ({ path: identity, name: url }))
 }
 

@@ -62,6 +62,25 @@ function storedPixels(rect: Rect, level: number): CropPlan {
   throw new NotFoundError(`No pixel of level ${level} has its centre in the rectangle; ask for a finer level.`)
 }
 
+/**
+ * How much of the picture lies beyond the mosaic, px of the picture.
+ *
+ * @returns such as `left=0, top=12, right=0, bottom=0`; undefined where it lies in the mosaic altogether.
+ */
+export function describePadding({ rect, size }: CropPlan, { size: mosaic }: MosaicGeometry): string | undefined {
+  const across = size.width / (rect.x1 - rect.x0)
+  const down = size.height / (rect.y1 - rect.y0)
+  const beyond = [
+    -rect.x0 * across,
+    -rect.y0 * down,
+    (rect.x1 - mosaic.width) * across,
+    (rect.y1 - mosaic.height) * down,
+  ]
+  if (beyond.every(length => length <= 0)) return undefined
+  const [left, top, right, bottom] = beyond.map(length => Math.ceil(Math.max(0, length)))
+  return `left=${left}, top=${top}, right=${right}, bottom=${bottom}`
+}
+
 /** The size of a picture whose full size is known. */
 function sizeOf(full: Size, width: number | undefined, height: number | undefined): Size {
   const along = (length: number, share: number): number => Math.max(1, Math.round(length * share))

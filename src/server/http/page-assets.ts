@@ -19,6 +19,9 @@ const FILES = [
   { url: '/', file: 'index.html', type: 'text/html; charset=utf-8' },
   { url: '/viewer.js', file: 'viewer.js', type: 'text/javascript; charset=utf-8' },
   { url: '/viewer.css', file: 'viewer.css', type: 'text/css; charset=utf-8' },
+  { url: '/grid.html', file: 'grid.html', type: 'text/html; charset=utf-8' },
+  { url: '/grid.js', file: 'grid.js', type: 'text/javascript; charset=utf-8' },
+  { url: '/grid.css', file: 'grid.css', type: 'text/css; charset=utf-8' },
 ] as const
 
 /** Three levels of a pyramid; browsers go by the type, not by the name. */

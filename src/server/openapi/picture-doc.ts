@@ -11,7 +11,7 @@ export const PICTURE_PARAMETERS = {
     type: 'number',
     list: true,
     description:
-      'The stored value shown darkest, for each channel or one for all; by itself from the histogram of the channel.',
+      'The stored value shown darkest, for each channel or one for all, or a percentile of the channel such as p0.1; by itself from the histogram of the channel.',
     example: 100,
   },
   max: { type: 'number', list: true, description: 'The stored value shown brightest, likewise.', example: 1000 },

@@ -1,4 +1,6 @@
 import type { FeedProgress } from '../../pyramid/build-feed.js'
+import { equalizationOf } from '../../pyramid/equalization.js'
+import type { Histogram } from '../../pyramid/histogram.js'
 import { automaticWindow, type ContrastWindow } from '../../pyramid/histogram.js'
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { isPlainRgb } from '../../render/channel-colours.js'
@@ -32,6 +34,7 @@ export class ServedPyramid {
   /** Of a growing one. */
   changes: TileChanges | undefined
   readonly #windows = new Map<number, Promise<ContrastWindow>>()
+  readonly #equalizations = new Map<number, Promise<Histogram>>()
   #users = 0
   #retired = false
 
@@ -82,6 +85,17 @@ export class ServedPyramid {
     this.#windows.set(channel, window)
     window.catch(() => this.#windows.delete(channel))
     return window
+  }
+
+  /** The histogram that a channel is equalized by; computed once, or anew each time while the pyramid grows. */
+  equalization(channel: number): Promise<Histogram> {
+    const known = this.#equalizations.get(channel)
+    if (known) return known
+    const counted = equalizationOf(this.pyramid, channel)
+    if (this.pyramid.growth) return counted
+    this.#equalizations.set(channel, counted)
+    counted.catch(() => this.#equalizations.delete(channel))
+    return counted
   }
 
   /**

@@ -12,7 +12,14 @@ import { MEDIA_TYPES, type PictureFormat } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
 import { drawSideBySide, sideBySideSize } from '../../render/side-by-side.js'
 import { planLayers, readLayerNames, useAll } from '../crops/crop-layers.js'
-import { type CropFormat, type CropPlan, checkCropSize, checkCropSource, planCrop } from '../crops/crop-plan.js'
+import {
+  type CropFormat,
+  type CropPlan,
+  checkCropSize,
+  checkCropSource,
+  describePadding,
+  planCrop,
+} from '../crops/crop-plan.js'
 import { readLayers, readPicture } from '../crops/read-picture.js'
 import { cachingOf, freshnessOf, isKnown, NOT_KEPT } from '../http/caching.js'
 import { clientSignal } from '../http/client-signal.js'
@@ -70,8 +77,10 @@ const NPY_DOCS: ParameterDocs = {
   ...CHANNELS_DOCS,
 }
 
-const PICTURE_DOCS: ParameterDocs = {
-  ...SIZE_DOCS,
+/** How a picture looks, and how large it is. */
+export const LOOK_DOCS: ParameterDocs = {
+  width: SIZE_DOCS.width,
+  height: SIZE_DOCS.height,
   ...PICTURE_PARAMETERS,
   layers: {
     type: 'string',
@@ -82,6 +91,8 @@ const PICTURE_DOCS: ParameterDocs = {
   gap: { type: 'integer', description: 'Between layers, px.', min: 0, max: MAX_GAP, fallback: DEFAULT_GAP },
   labels: { type: 'boolean', description: '1 writes the name of each layer above it.', fallback: '0' },
 }
+
+const PICTURE_DOCS: ParameterDocs = { ...SIZE_DOCS, ...LOOK_DOCS }
 
 /** Any rectangle at any size: as a picture, or as a TIFF or an array that keeps the samples. */
 export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegistry, tools: CropTools): void {
@@ -149,19 +160,27 @@ export function registerCropRoutes(app: FastifyInstance, registry: PyramidRegist
   )
 }
 
-async function answerPicture(
+/**
+ * Draw a rectangle of a pyramid, with the headers that say how long it may be kept.
+ *
+ * @param parametersOf what else is asked for, beside the query: where the rectangle is not named by its place.
+ * @returns null where the client has it already; the reply is a 304 then.
+ */
+export async function answerPicture(
   registry: PyramidRegistry,
   tools: CropTools,
   format: PictureFormat,
   request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
+  parametersOf: (served: ServedPyramid) => Parameters = () => ({}),
 ): Promise<Buffer | null> {
-  const { query, params } = request
-  const names = readLayerNames(query)
+  const names = readLayerNames(request.query)
   const ids = new Set(names?.flatMap(({ id }) => id ?? []))
-  return registry.use(params.id, served =>
+  return registry.use(request.params.id, served =>
     useAll(registry, [...ids], async others => {
+      const query = { ...request.query, ...parametersOf(served) }
       const plan = planCrop(query, served.pyramid.geometry, format)
+      declarePadding(reply, plan, served.pyramid)
       const drawing = names
         ? await planPanels(names, query, served, others, plan, format)
         : await planPicture(query, served, plan, format)
@@ -306,6 +325,7 @@ async function answerSamples(
   return registry.use(params.id, async served => {
     const { pyramid } = served
     const plan = file.plan(query, pyramid.geometry)
+    declarePadding(reply, plan, pyramid)
     const { level, rect, size } = plan
     const selection = readSelection({ ...query, channel: undefined }, pyramid)
     const channels = readIndexes(query, 'channel', pyramid.channels.length) ?? [...pyramid.channels.keys()]
@@ -336,6 +356,13 @@ async function* allPieces<T>(
   next: () => Promise<IteratorResult<T, void>>,
 ): AsyncGenerator<T, void, undefined> {
   for (let piece = first; !piece.done; piece = await next()) yield piece.value
+}
+
+/** Tell a client how much of what it gets lies beyond the mosaic. */
+function declarePadding(reply: FastifyReply, plan: CropPlan, { geometry }: Pyramid): void {
+  const padding = describePadding(plan, geometry)
+  if (padding === undefined) reply.removeHeader('x-tilestage-padding')
+  else reply.header('x-tilestage-padding', padding)
 }
 
 /**

@@ -68,6 +68,28 @@ export function registerHistogramRoute(app: FastifyInstance, registry: PyramidRe
   )
 }
 
+/** What a channel is equalized by. */
+export function registerEqualizationRoute(app: FastifyInstance, registry: PyramidRegistry): void {
+  app.get<PyramidRoute>(
+    '/pyramids/:id/equalization',
+    documented({
+      group: 'Regions',
+      summary: 'The histogram that a channel is equalized by',
+      description:
+        'Of 8- and 16-bit integers one bin a value; of other samples 256 bins from the smallest to the largest, as scikit-image counts them. Counted once from the samples of full resolution.',
+      query: { channel: { type: 'integer', description: 'The channel.', fallback: 0 } },
+      answers: { 200: 'The histogram, as `/histogram` gives it.' },
+      cost: 'work',
+    }),
+    (request, reply) =>
+      registry.use(request.params.id, async served => {
+        const channel = readIndex(request.query, 'channel', served.pyramid.channels.length)
+        reply.header('cache-control', 'no-store')
+        return { channel, sampleType: served.pyramid.sampleType, ...(await served.equalization(channel)) }
+      }),
+  )
+}
+
 /** The finest level at which a rectangle is quickly read, and its pixels there. */
 function quickRegion(geometry: MosaicGeometry, rect: Rect): { readonly level: number; readonly region: Rect } {
   for (let level = 0; ; level++) {

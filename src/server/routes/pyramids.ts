@@ -69,9 +69,11 @@ async function describePyramid(served: ServedPyramid, current: boolean): Promise
   const { pyramid } = served
   const { geometry } = pyramid
   const channels = await Promise.all(
-    pyramid.channels.map(async ({ name, color }, i) => ({
+    pyramid.channels.map(async ({ name, color, unit, active }, i) => ({
       name,
       color: color ?? null,
+      unit: unit ?? null,
+      active: active ?? null,
       window: await served.window(i),
     })),
   )
@@ -87,16 +89,26 @@ async function describePyramid(served: ServedPyramid, current: boolean): Promise
     levelCount: geometry.levelCount,
     originUm: geometry.originUm,
     pixelSizeUm: geometry.pixelSizeUm,
+    isUncalibrated: geometry.isUncalibrated ?? false,
     sampleType: pyramid.sampleType,
     darkLevel: pyramid.pedestal,
     channels,
     zPlanes: pyramid.zPlanes,
     timePoints: pyramid.timePoints,
+    axes: { zPlane: pyramid.axes?.zPlane ?? null, timePoint: pyramid.axes?.timePoint ?? null },
     covered: coveredBox(pyramid) ?? null,
     wells: pyramid.wells.map(({ name, rect, frames }) => ({ name, ...rect, frames })),
+    items: describeItems(pyramid),
     frames: pyramid.frames ?? null,
     growth: describeGrowth(served),
   }
+}
+
+/** Where the images of a stack lie, and what its table tells of them; null where there is no stack. */
+function describeItems({ items }: Pyramid): unknown {
+  if (!items) return null
+  const { table, ...grid } = items.record
+  return { ...grid, fields: table?.columns ?? [] }
 }
 
 /** Null of a pyramid that is complete. */

@@ -1,4 +1,5 @@
 import { UsageError } from '../../errors.js'
+import { type Histogram, quantile } from '../../pyramid/histogram.js'
 import type { MosaicSelection } from '../../pyramid/pyramid.js'
 import { channelColours } from '../../render/channel-colours.js'
 import { COLOUR_MAP_NAMES, type ColourMapName } from '../../render/colour-maps.js'
@@ -32,6 +33,9 @@ export interface PictureStyle {
 const MIN_GAMMA = 0.01
 const MAX_GAMMA = 100
 
+/** Black or white as a URL gives it: a stored value, or the share of the channel's samples below it. */
+type Level = number | { readonly share: number }
+
 /** Each is a tile to read for every tile to draw; colours of more could not be told apart. */
 const MAX_CHANNELS = 16
 
@@ -52,8 +56,8 @@ export async function readPictureStyle(query: Parameters, served: ServedPyramid)
     throw new UsageError(`The parameter channel lists ${count} channels; a picture shows up to ${MAX_CHANNELS}.`)
   const zPlane = readIndex(query, 'depth', pyramid.zPlanes)
   const timePoint = readIndex(query, 't', pyramid.timePoints)
-  const blacks = readEach(query, 'min', count, readNumber)
-  const whites = readEach(query, 'max', count, readNumber)
+  const blacks = readEach(query, 'min', count, readBlackOrWhite)
+  const whites = readEach(query, 'max', count, readBlackOrWhite)
   const gammas = readEach(query, 'gamma', count, readGamma)
   const stretches = readEach(query, 'stretch', count, readStretch)
   const colours = readEach(query, 'lut', count, readColours)
@@ -63,19 +67,20 @@ export async function readPictureStyle(query: Parameters, served: ServedPyramid)
   const layers = await Promise.all(
     channels.map(async (channel, i) => {
       const stretch = stretches[i] ?? 'linear'
+      const histogram = stretch === 'equalize' ? await served.equalization(channel) : undefined
       const style: LayerStyle = {
-        ...(await windowOf(served, channel, blacks[i], whites[i])),
+        ...(await windowOf(served, channel, blacks[i], whites[i], histogram)),
         gamma: gammas[i] ?? 1,
         stretch,
         colours: colours[i] ?? (count === 1 ? 'grey' : usualColours[channel]),
         inverted: inverted[i] ?? false,
-        ...(stretch === 'equalize' && { histogram: await pyramid.histogram(channel) }),
+        ...(histogram && { histogram }),
       }
       return { selection: { channel, zPlane, timePoint }, style }
     }),
   )
   const isAutomatic = channels.some(
-    (_, i) => blacks[i] === undefined || whites[i] === undefined || stretches[i] === 'equalize',
+    (_, i) => typeof blacks[i] !== 'number' || typeof whites[i] !== 'number' || stretches[i] === 'equalize',
   )
   const background = readBackground(query)
   const quality = readInteger(query, 'quality', { min: 1, max: 100 })
@@ -102,17 +107,34 @@ function readEach<Value>(
 async function windowOf(
   served: ServedPyramid,
   channel: number,
-  asBlack: number | undefined,
-  asWhite: number | undefined,
+  asBlack: Level | undefined,
+  asWhite: Level | undefined,
+  equalized: Histogram | undefined,
 ): Promise<Pick<LayerStyle, 'black' | 'white'>> {
-  if (asBlack !== undefined && asWhite !== undefined) return checkWindow(asBlack, asWhite)
-  const automatic = await served.window(channel)
-  return checkWindow(asBlack ?? automatic.black, asWhite ?? automatic.white)
+  // Equalized, even the darkest and brightest few samples are told apart.
+  const whole = equalized && equalized.max > equalized.min && { black: equalized.min, white: equalized.max }
+  const read = async (level: Level | undefined, side: 'black' | 'white'): Promise<number> => {
+    if (level === undefined) return (whole || (await served.window(channel)))[side]
+    return typeof level === 'number' ? level : quantile(await served.pyramid.histogram(channel), level.share)
+  }
+  return checkWindow(await read(asBlack, 'black'), await read(asWhite, 'white'))
 }
 
 function checkWindow(black: number, white: number): Pick<LayerStyle, 'black' | 'white'> {
   if (white > black) return { black, white }
   throw new UsageError(`max is ${white} and must be above min, which is ${black}.`)
+}
+
+/** A number, or a percentile of the channel such as `p99.9`. */
+function readBlackOrWhite(query: Parameters, name: string): Level | undefined {
+  const text = readText(query, name)
+  if (!text?.startsWith('p')) return readNumber(query, name)
+  // Not divided by 100, which would make 99.9 more than 0.999.
+  const share = /^p\d{1,3}(\.\d{1,6})?$/.test(text) ? Number(`${text.slice(1)}e-2`) : Number.NaN
+  if (share <= 1) return { share }
+  throw new UsageError(
+    `The parameter ${name} is ${quote(text)}; it must be a stored value, or a percentile from p0 to p100 such as p99.9.`,
+  )
 }
 
 function readGamma(query: Parameters, name: string): number | undefined {
