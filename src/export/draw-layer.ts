@@ -1,0 +1,73 @@
+import sharp from 'sharp'
+import type { Size } from '../plane.js'
+import { levelSize } from '../pyramid/mosaic-geometry.js'
+import type { MosaicSelection, Pyramid } from '../pyramid/pyramid.js'
+import { readScaled } from '../pyramid/read-scaled.js'
+import { coloursOf } from '../render/colour-maps.js'
+import { DEFAULT_QUALITY } from '../render/picture.js'
+import { onBackground, paint, toRgb, withAlpha } from '../render/raster.js'
+import { shade } from '../render/shade.js'
+import { stepStyleOf } from '../render/steps.js'
+import type { LayerStyle } from '../render/style.js'
+import { type TiffBlock, TiffWriter } from './tiff-writer.js'
+
+const BACKGROUND = '000000'
+
+/** Files larger than this need 64-bit addresses. */
+const MAX_CLASSIC_BYTES = 2 ** 32 - 2 ** 24
+
+interface DrawnLayer {
+  readonly pyramid: Pyramid
+  readonly plane: MosaicSelection
+  readonly style: LayerStyle
+  /** Of which all pixels are drawn. */
+  readonly level: number
+  /** A JPEG is black where nothing was imaged, a PNG transparent. */
+  readonly format: 'jpg' | 'png'
+}
+
+/**
+ * Draw a layer of any size to a file, with a row of tiles in memory: encoders want to be asked for the rows of a file, so
+ * they are drawn to one first.
+ *
+ * @param path of the picture; a file beside it is made and removed.
+ */
+export async function drawLayer(layer: DrawnLayer, path: string, signal: AbortSignal): Promise<void> {
+  const { pyramid, level, format } = layer
+  const rows = `${path}.rows.tif`
+  await drawRows(layer, levelSize(pyramid.geometry, level), rows, signal)
+  const image = sharp(rows, { limitInputPixels: false, sequentialRead: true })
+  await (format === 'jpg' ? image.jpeg({ quality: DEFAULT_QUALITY }) : image.png({ compressionLevel: 6 })).toFile(path)
+}
+
+/** Draw to a TIFF that is not compressed. */
+async function drawRows(
+  { pyramid, plane, style, level, format }: DrawnLayer,
+  size: Size,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { width, height } = size
+  const samplesPerPixel = format === 'jpg' ? 3 : 4
+  const rowBytes = width * samplesPerPixel
+  const stepStyle = stepStyleOf(style)
+  const colours = coloursOf(style.colours)
+  const rect = { x0: 0, y0: 0, x1: width * 2 ** level, y1: height * 2 ** level }
+  const writer = await TiffWriter.create(path, rowBytes * height > MAX_CLASSIC_BYTES)
+  try {
+    const blocks: TiffBlock[] = []
+    for await (const { plane: band, mask } of readScaled(pyramid, plane, level, rect, size, { signal })) {
+      const raster = toRgb(paint({ ...shade(band.samples, mask, stepStyle), colours }, band))
+      const covered = raster.covered ?? new Uint8Array(band.samples.length).fill(1)
+      const pixels =
+        format === 'jpg' ? onBackground(raster, BACKGROUND).pixels : withAlpha(raster.pixels, raster.channels, covered)
+      const { at } = await writer.write(pixels)
+      for (let row = 0; row < band.height; row++) blocks.push({ at: at + row * rowBytes, bytes: rowBytes })
+    }
+    const plainImage = { isDeflated: false, isDifferenced: false, sampleType: 'uint8' } as const
+    await writer.finish([{ ...size, ...plainImage, samplesPerPixel, blocks }])
+  } catch (error) {
+    await writer.close().catch(() => undefined)
+    throw error
+  }
+}
