@@ -11,6 +11,7 @@ const RUN: Record<string, () => Promise<Run>> = {
   build: async () => (await import('./commands/build.js')).build,
   serve: async () => (await import('./commands/serve.js')).serve,
   view: async () => (await import('./commands/view.js')).view,
+  export: async () => (await import('./commands/export.js')).exportPyramid,
   info: async () => (await import('./commands/info.js')).info,
   demo: async () => (await import('./commands/view.js')).demo,
 }

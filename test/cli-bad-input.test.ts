@@ -107,7 +107,7 @@ t.test('a path or glob that leads to no series says what is there', async t => {
     t,
     build('plate/*.psc'),
     cwd,
-    /^tilestage: plate\/\*\.psc matches no folder and no HDF5 file; .*plate holds 1 entry, 1 of them/,
+    /^tilestage: plate\/\*\.psc matches no folder and no file that can be read; .*plate holds 1 entry, 1 of them/,
   )
   await refused(t, build('none'), cwd, /^tilestage: none does not exist; /)
   await refused(t, build('empty'), cwd, 'empty is an empty folder; a series is a folder with')

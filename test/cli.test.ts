@@ -38,7 +38,7 @@ async function serving(
 t.test('wrong usage is status 64 and one sentence that tells what is possible', async t => {
   const cases: [args: string[], sentence: string][] = [
     [['bild'], 'There is no command bild; did you mean tilestage build?'],
-    [['frobnicate'], 'There is no command frobnicate; the commands are build, serve, view, info, demo.'],
+    [['frobnicate'], 'There is no command frobnicate; the commands are build, serve, view, info, export, demo.'],
     [['build', 'x', '--ouput', 'y'], 'tilestage build knows no flag --ouput; did you mean --output?'],
     [['info', 'x', '--output', 'y'], 'tilestage info knows no flag --output; tilestage info --help lists its flags.'],
     [['build', 'x'], 'Say where the pyramid is to be written: --output DIR.'],
@@ -93,7 +93,7 @@ t.test('an environment variable stands in for its flag, and is named where it is
 t.test('help is printed for the program and for every command, with examples', async t => {
   const program = await tilestage(['--help'])
   t.equal(program.status, 0)
-  for (const name of ['build', 'serve', 'view', 'info', 'demo']) {
+  for (const name of ['build', 'serve', 'view', 'info', 'export', 'demo']) {
     t.match(program.stdout, `tilestage ${name}`)
     const asked = await tilestage([name, '--help'])
     t.equal(asked.status, 0)

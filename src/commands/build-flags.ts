@@ -1,6 +1,7 @@
 import type { Flags } from '../config.js'
 import { UsageError } from '../errors.js'
-import { type Plane, SAMPLE_TYPES, type SampleType } from '../plane.js'
+import { lengthUnitUm } from '../length-unit.js'
+import { type Plane, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
 import type { Blend } from '../pyramid/blend.js'
 import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../pyramid/build-settings.js'
 import { parseServers } from '../sources/cluster/data-server.js'
@@ -50,10 +51,31 @@ export async function followNamedSeries(flags: Flags): Promise<FollowedSeries> {
   return { watch, join: () => ({ kind: 'channels', names: watch.sources.map(channelOf) }) }
 }
 
-/** @throws {UsageError} `--cluster` names no servers. */
+/** @throws {UsageError} `--cluster` names no servers; a unit or a shape that makes no sense. */
 export function readSourceOptions(flags: Flags): SourceOptions {
   const servers = flags.text('cluster')
-  return servers === undefined ? {} : { cluster: { servers: parseServers(servers) } }
+  return {
+    cluster: servers === undefined ? undefined : { servers: parseServers(servers) },
+    unitUm: readUnit(flags),
+    shape: readShape(flags),
+    table: flags.text('table'),
+  }
+}
+
+function readUnit(flags: Flags): number | undefined {
+  const unit = flags.text('unit')
+  if (unit === undefined) return undefined
+  const um = lengthUnitUm(unit)
+  if (um === undefined) throw flags.wrong('unit', 'it is m, mm, um, nm, pm or angstrom')
+  return um
+}
+
+function readShape(flags: Flags): Size | undefined {
+  const text = flags.text('shape')
+  if (text === undefined) return undefined
+  const [, height, width] = /^(\d{1,6})[x×](\d{1,6})$/.exec(text) ?? []
+  if (!(Number(height) > 0 && Number(width) > 0)) throw flags.wrong('shape', 'it is HEIGHTxWIDTH in px, e.g. 28x28')
+  return { width: Number(width), height: Number(height) }
 }
 
 interface NamedSeries {

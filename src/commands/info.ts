@@ -8,10 +8,11 @@ import { readRecord, readSkippedFrames } from '../pyramid/pyramid-store.js'
 import { type ReportDocument, readReport, worstPairs } from '../pyramid/report-file.js'
 import { absoluteUrl } from '../sources/absolute-url.js'
 import type { SourceOptions } from '../sources/find-series.js'
-import type { FrameSource } from '../sources/frame-source.js'
+import type { FrameSeries, FrameSource, PlaneAxis, SeriesItems } from '../sources/frame-source.js'
 import { openSources } from '../sources/open-source.js'
 import { readSourceOptions } from './build-flags.js'
 import { holdsPyramid } from './holds-pyramid.js'
+import { readTree, treeText } from './info-tree.js'
 import { onOneLine, type Terminal, untilStopped } from './terminal.js'
 
 /** Rows of a table for people: label and value; an undefined value is left out. */
@@ -32,8 +33,17 @@ interface Description {
 
 async function describe(flags: Flags): Promise<Description> {
   const { positionals } = flags
+  if (flags.has('tree')) return await describeTrees(positionals)
   const isPyramid = positionals.length === 1 && (await holdsPyramid(positionals[0]))
   return isPyramid ? describePyramid(positionals[0]) : describeSeries(positionals, readSourceOptions(flags))
+}
+
+async function describeTrees(paths: readonly string[]): Promise<Description> {
+  const trees = await Promise.all(paths.map(async path => ({ path, root: await readTree(path) })))
+  return {
+    json: { kind: 'trees', trees },
+    text: trees.map(({ path, root }) => `${onOneLine(absoluteUrl(path))}\n${treeText(root)}`).join('\n'),
+  }
 }
 
 async function describeSeries(patterns: readonly string[], options: SourceOptions): Promise<Description> {
@@ -53,7 +63,7 @@ async function describeSeries(patterns: readonly string[], options: SourceOption
 }
 
 function seriesFacts({ url, format, series }: FrameSource): Record<string, unknown> {
-  const { frames, metadata, ...facts } = series
+  const { frames, items, metadata, ...facts } = series
   return {
     url: absoluteUrl(url),
     format,
@@ -61,12 +71,13 @@ function seriesFacts({ url, format, series }: FrameSource): Record<string, unkno
     frames: frames.length,
     frameNumbers: extent(frames.map(({ index }) => index)),
     stageUm: stageExtent(series.frames),
+    ...(items && { items: { ...items, table: items.table?.map(({ name }) => name) } }),
     metadata,
   }
 }
 
 function seriesText({ url, format, series }: FrameSource): string {
-  const { frames, frameSize, pixelSizeUm, channels, cameraRoi } = series
+  const { frames, frameSize, channels, cameraRoi } = series
   const numbers = extent(frames.map(({ index }) => index))
   const stage = stageExtent(frames)
   return table(`${series.name}  ${format}  ${absoluteUrl(url)}`, [
@@ -75,19 +86,34 @@ function seriesText({ url, format, series }: FrameSource): string {
       `${frames.length} of ${frameSize.width} × ${frameSize.height} px, ${series.sampleType}, numbers ${numbers[0]} to ${numbers[1]}`,
     ],
     ['placed from', series.dataStartsAt > 0 ? `frame ${series.dataStartsAt} on` : undefined],
-    ['pixel size', pixelSizeUm ? micrometres(pixelSizeUm) : 'unknown; give --pixel-size'],
-    ['stage', `x ${range(stage.x)} µm, y ${range(stage.y)} µm`],
+    ['pixel size', pixelSizeText(series)],
+    ['stage', series.isUncalibrated ? undefined : `x ${range(stage.x)} µm, y ${range(stage.y)} µm`],
     [
       'camera ROI',
       cameraRoi.x || cameraRoi.y ? `starts at ${cameraRoi.x}, ${cameraRoi.y} px of the sensor` : undefined,
     ],
-    ['channels', channels.length > 1 ? channels.map(({ name }) => name).join(', ') : undefined],
-    ['z planes', series.zPlanes > 1 ? String(series.zPlanes) : undefined],
-    ['dark level', `${series.darkLevel} counts`],
+    ['channels', channels.length > 1 || channels[0]?.unit ? channels.map(channelText).join(', ') : undefined],
+    ['z planes', planesText(series.zPlanes, series.axes?.zPlane)],
+    ['time points', planesText(series.timePoints ?? 1, series.axes?.timePoint)],
+    [
+      'images',
+      series.items &&
+        imagesText(
+          series.items,
+          series.items.table?.map(({ name }) => name),
+        ),
+    ],
+    ['dark level', series.darkLevel > 0 ? `${series.darkLevel} counts` : undefined],
     ['well', series.well],
     ['state', series.complete ? 'complete' : 'still being written'],
     ...series.problems.map((problem): Row => ['problem', problem]),
   ])
+}
+
+/** The images of a stack, and what is known of them. */
+function imagesText(items: Pick<SeriesItems, 'count' | 'width' | 'height'>, fields: readonly string[] = []): string {
+  const images = `${items.count} of ${items.width} × ${items.height} px`
+  return fields.length === 0 ? images : `${images}, with ${fields.join(', ')}`
 }
 
 async function describePyramid(path: string): Promise<Description> {
@@ -128,9 +154,10 @@ async function describeRecord(path: string, record: PyramidRecord): Promise<Desc
       ],
       ...geometryRows(record),
       ['samples', `${record.sampleType}, dark level ${number(record.pedestal)}`],
-      ['channels', record.channels.map(channel => channel.name).join(', ')],
-      ['z planes', record.zPlanes > 1 ? String(record.zPlanes) : undefined],
-      ['time points', record.timePoints > 1 ? String(record.timePoints) : undefined],
+      ['channels', record.channels.map(channelText).join(', ')],
+      ['z planes', planesText(record.zPlanes, record.axes?.zPlane)],
+      ['time points', planesText(record.timePoints, record.axes?.timePoint)],
+      ['images', record.items && imagesText(record.items, record.items.table?.columns)],
       ['wells', wells.map(well => `${well.name} (${well.frames} frames)`).join(', ')],
       ['series', series.map(({ url }) => url).join('\n')],
       ['frames', record.complete ? `${frames.used} used, ${skippedText(frames)}` : `${frames.used} planned`],
@@ -235,16 +262,17 @@ function geometryRows({
   originUm,
   tileSize,
   levelCount,
-}: Pick<PyramidRecord, 'size' | 'pixelSizeUm' | 'originUm' | 'tileSize' | 'levelCount'>): Row[] {
+  isUncalibrated,
+}: Pick<PyramidRecord, 'size' | 'pixelSizeUm' | 'originUm' | 'tileSize' | 'levelCount' | 'isUncalibrated'>): Row[] {
+  const levels: Row = ['levels', `${levelCount}, tiles of ${tileSize} px`]
+  const px = `${size.width} × ${size.height} px`
+  if (isUncalibrated) return [['size', px], ['pixel size', pixelSizeText({ isUncalibrated })], levels]
   const mm = (pixels: number, um: number): string => ((pixels * um) / 1000).toPrecision(3)
   return [
-    [
-      'size',
-      `${size.width} × ${size.height} px, ${mm(size.width, pixelSizeUm.x)} × ${mm(size.height, pixelSizeUm.y)} mm`,
-    ],
+    ['size', `${px}, ${mm(size.width, pixelSizeUm.x)} × ${mm(size.height, pixelSizeUm.y)} mm`],
     ['pixel size', micrometres(pixelSizeUm)],
     ['origin', `x ${originUm.x.toFixed(3)} µm, y ${originUm.y.toFixed(3)} µm`],
-    ['levels', `${levelCount}, tiles of ${tileSize} px`],
+    levels,
   ]
 }
 
@@ -260,8 +288,30 @@ function table(title: string, rows: readonly Row[]): string {
   return `${onOneLine(title)}\n${lines.join('\n')}\n`
 }
 
+/** `Height [nm]` */
+function channelText({ name, unit }: { readonly name: string; readonly unit?: string }): string {
+  return unit ? `${name} [${unit}]` : name
+}
+
+/** `16: Bias, −5 … 5 V` */
+function planesText(count: number, axis: PlaneAxis | undefined): string | undefined {
+  if (count < 2) return undefined
+  if (!axis) return String(count)
+  const [first, last] = [axis.values[0], axis.values.at(-1)]
+  const shown = (value: number | string): string => (typeof value === 'number' ? number(value) : value)
+  const values = first === undefined || last === undefined ? '' : `, ${shown(first)} … ${shown(last)} ${axis.unit}`
+  return `${count}: ${axis.name}${values}`.trim()
+}
+
+function pixelSizeText({ pixelSizeUm, isUncalibrated }: Partial<FrameSeries>): string {
+  if (isUncalibrated) return 'unknown: lengths are in pixels, unless --pixel-size says more'
+  return pixelSizeUm ? micrometres(pixelSizeUm) : 'unknown; give --pixel-size'
+}
+
+/** Below a hundredth of a µm in nm. */
 function micrometres({ x, y }: { readonly x: number; readonly y: number }): string {
-  return x === y ? `${number(x)} µm` : `${number(x)} × ${number(y)} µm`
+  const [perUm, unit] = Math.max(x, y) < 0.01 ? [1000, 'nm'] : [1, 'µm']
+  return x === y ? `${number(x * perUm)} ${unit}` : `${number(x * perUm)} × ${number(y * perUm)} ${unit}`
 }
 
 /** Six digits tell all that a user can act on; `--json` has the rest. */

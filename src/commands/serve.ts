@@ -113,7 +113,8 @@ export async function startOrSwap(
 }
 
 /** Say where a pyramid is shown, and open a browser if that is wanted. */
-export function announce({ url, server }: ServingPlace, flags: Flags, terminal: Terminal): void {
+export function announce({ url: viewer, server }: ServingPlace, flags: Flags, terminal: Terminal): void {
+  const url = flags.has('grid') ? gridUrl(viewer) : viewer
   terminal.stdout.write(
     flags.text('progress') === 'json' ? `${JSON.stringify({ event: 'serving', url })}\n` : `${url}\n`,
   )
@@ -130,4 +131,10 @@ export function openBrowser(url: string, { stderr }: Pick<Terminal, 'stderr'>): 
   const child = spawn(program, [...args, url], { stdio: 'ignore', detached: true })
   child.on('error', () => stderr.write(`tilestage: No browser could be opened; open ${url} yourself.\n`))
   child.unref()
+}
+
+/** Of the page that shows all channels side by side; a token stays with it. */
+function gridUrl(viewer: string): string {
+  const { hash } = new URL(viewer)
+  return new URL(`grid.html${hash}`, viewer).href
 }

@@ -1,4 +1,5 @@
 import type { BuildProgress } from '../engine/build-pyramid.js'
+import type { ExportProgress } from '../export/export-request.js'
 
 /** Where a command reads its surroundings and writes its words; `cli.ts` makes it from the process. */
 export interface Terminal {
@@ -30,9 +31,11 @@ export function untilStopped<T>(work: Promise<T>, { signal }: Terminal): Promise
   })
 }
 
-/** What a build tells while it runs, in the style of `--progress`. */
+type Progress = BuildProgress | ExportProgress
+
+/** What a build or an export tells while it runs, in the style of `--progress`. */
 export interface ProgressReporter {
-  progress(progress: BuildProgress): void
+  progress(progress: Progress): void
   warning(message: string): void
   /** Call once, before anything else is printed. */
   end(): void
@@ -52,11 +55,10 @@ function jsonProgress({ stdout }: Terminal): ProgressReporter {
   let last = Number.NEGATIVE_INFINITY
   return {
     progress(progress) {
-      const done = progress.framesDone === progress.framesTotal
-      if (!done && performance.now() - last < LEAST_INTERVAL_MS) return
+      if (!isDone(progress) && performance.now() - last < LEAST_INTERVAL_MS) return
       last = performance.now()
       const seconds = Math.round(progress.seconds * 1000) / 1000
-      stdout.write(`${JSON.stringify({ event: 'progress', ...progress, seconds, ...rates(progress) })}\n`)
+      stdout.write(`${JSON.stringify({ event: 'progress', ...progress, seconds, ...ratesByName(progress) })}\n`)
     },
     warning: message => void stdout.write(`${JSON.stringify({ event: 'warning', message })}\n`),
     end: () => undefined,
@@ -72,7 +74,7 @@ function barProgress({ stderr }: Terminal, warning: (message: string) => void): 
   }
   return {
     progress(progress) {
-      if (performance.now() - last < LEAST_INTERVAL_MS && progress.framesDone < progress.framesTotal) return
+      if (performance.now() - last < LEAST_INTERVAL_MS && !isDone(progress)) return
       last = performance.now()
       stderr.write(`\r\x1b[2K${barLine(progress, (stderr.columns || 80) - 1)}`)
       shown = true
@@ -90,31 +92,59 @@ function barProgress({ stderr }: Terminal, warning: (message: string) => void): 
  *
  * @param columns the line is never longer; the bar gets what the words leave.
  */
-function barLine(progress: BuildProgress, columns: number): string {
-  const { framesDone, framesTotal } = progress
-  const { framesPerSecond, megabytesPerSecond, secondsLeft } = rates(progress)
+function barLine(progress: Progress, columns: number): string {
+  const { unit, done, total } = amountOf(progress)
+  const { perSecond, megabytesPerSecond, secondsLeft } = rates(progress)
   const words = [
-    `${framesDone} of ${framesTotal} frames`,
-    `${Math.round(framesPerSecond)} frames/s`,
+    `${done} of ${total} ${unit}`,
+    `${Math.round(perSecond)} ${unit}/s`,
     `${megabytesPerSecond.toFixed(1)} MB/s`,
     ...(secondsLeft === null ? [] : [`${formatSeconds(secondsLeft)} left`]),
   ].join('   ')
   const cells = Math.min(MAX_BAR_CELLS, columns - words.length - '[]  '.length)
   if (cells < 1) return words.slice(0, columns)
-  const filled = Math.round((framesDone / framesTotal) * cells)
+  const filled = Math.round((done / total) * cells)
   return `[${'#'.repeat(filled)}${'.'.repeat(cells - filled)}]  ${words}`
 }
 
-function rates({ framesDone, framesBefore, framesTotal, bytesDone, seconds }: BuildProgress): {
-  framesPerSecond: number
+interface Amount {
+  readonly unit: 'frames' | 'files'
+  readonly done: number
+  readonly before: number
+  readonly total: number
+}
+
+function amountOf(progress: Progress): Amount {
+  if ('filesDone' in progress) {
+    const { filesDone, filesBefore, filesTotal } = progress
+    return { unit: 'files', done: filesDone, before: filesBefore, total: filesTotal }
+  }
+  const { framesDone, framesBefore, framesTotal } = progress
+  return { unit: 'frames', done: framesDone, before: framesBefore, total: framesTotal }
+}
+
+function isDone(progress: Progress): boolean {
+  const { done, total } = amountOf(progress)
+  return done === total
+}
+
+function ratesByName(progress: Progress): Record<string, number | null> {
+  const { perSecond, ...others } = rates(progress)
+  return { [`${amountOf(progress).unit}PerSecond`]: perSecond, ...others }
+}
+
+function rates(progress: Progress): {
+  perSecond: number
   megabytesPerSecond: number
   secondsLeft: number | null
 } {
-  const framesPerSecond = seconds > 0 ? (framesDone - framesBefore) / seconds : 0
+  const { done, before, total } = amountOf(progress)
+  const { bytesDone, seconds } = progress
+  const perSecond = seconds > 0 ? (done - before) / seconds : 0
   return {
-    framesPerSecond: Math.round(framesPerSecond * 10) / 10,
+    perSecond: Math.round(perSecond * 10) / 10,
     megabytesPerSecond: seconds > 0 ? Math.round(bytesDone / seconds / 1e5) / 10 : 0,
-    secondsLeft: framesPerSecond > 0 ? Math.round((framesTotal - framesDone) / framesPerSecond) : null,
+    secondsLeft: perSecond > 0 ? Math.round((total - done) / perSecond) : null,
   }
 }
 
