@@ -16,11 +16,12 @@ import { StatusBar } from './frame/status-bar.js'
 import { applyTheme, offerThemes, themeColours } from './frame/theme.js'
 import { TileFailures } from './frame/tile-failures.js'
 import { Workspace } from './frame/workspace.js'
+import { ItemsPanel } from './items/items-panel.js'
 import { LayersPanel } from './layers/layers-panel.js'
 import { copyText, copyToClipboard } from './parts/copy-text.js'
 import { element } from './parts/element.js'
 import { mergeCalls } from './parts/merge-calls.js'
-import { formatArea, formatNumber, formatPixelSize, THIN_SPACE } from './parts/number-format.js'
+import { formatArea, formatNumber, formatPixelSize, showLengthsIn, THIN_SPACE } from './parts/number-format.js'
 import { type Look, planesOf, type Slice } from './picture/look.js'
 import { Picture } from './picture/picture.js'
 import { hasSameTiles, intersect, pixelOfStage } from './picture/stage-geometry.js'
@@ -28,6 +29,7 @@ import { firstLook, hasPlane, staysInPlace, wellInView } from './picture/view-ch
 import { PlatePanel } from './plate/plate-panel.js'
 import { WellLabels } from './plate/well-labels.js'
 import { EventFeed } from './server/event-feed.js'
+import { isExported } from './server/exported-page.js'
 import {
   keepToken,
   listPyramids,
@@ -86,7 +88,7 @@ const reticle = new Reticle(byId('reticle'), showView)
 const labels = new WellLabels(element(document, '#labels', HTMLCanvasElement))
 const pictureElement = byId('picture')
 
-const details = new ValueDetails(byId('value-details'))
+const details = new ValueDetails(byId('value-details'), pixel => items.details(pixel))
 
 let store: TileStore | undefined
 let plane = FIRST_PLANE
@@ -129,7 +131,7 @@ const viewMenu = new ViewMenu(byId('view-menu'), buttonById('view-menu-button'),
 const positionActions: PositionAction[] = [
   { label: 'Copy position', run: copyPosition },
   { label: 'Centre here', run: place => picture.flyTo(place) },
-  { label: 'Add a point here', run: place => tools.addPoint(place) },
+  ...(isExported ? [] : [{ label: 'Add a point here', run: (place: PointUm) => tools.addPoint(place) }]),
   { label: 'Pin the reticle here', run: place => reticle.pin(place) },
   { label: 'Go to…', run: () => viewMenu.open() },
 ]
@@ -153,7 +155,12 @@ const tools = new Tools(picture, notices, {
   sourcesFound: showReadout,
 })
 const plate = new PlatePanel(byId('plate'), well => navigation.goToWell(well))
-const navigation = new Navigation(picture, plate, reticle)
+const items = new ItemsPanel(byId('items'), element(document, '#item-marks', HTMLCanvasElement), {
+  goTo: rect => picture.fit(rect),
+  rowFound: showReadout,
+  failed: message => notices.show({ kind: 'items', icon: 'warning', text: message }),
+})
+const navigation = new Navigation(picture, plate, reticle, items)
 const sliders = new PlaneSliders(byId('planes'), {
   chosen: selectSlice,
   expected: prefetchSlice,
@@ -229,7 +236,7 @@ const commands = commandsOf({
   leave,
   enter,
   openKeys: () => openKeys(),
-})
+}).filter(({ needsServer = false }) => !(needsServer && isExported))
 const openKeys = keysDialog(element(document, '#keys', HTMLDialogElement), commands)
 
 listenToKeys(pictureElement, commands)
@@ -254,13 +261,16 @@ if (!Picture.hasWebGl) {
 }
 followLink(addressBar.link)
 void readiness.track(session.start().then(refused => refused && sessionNotices.refused(refused, store?.pyramid)))
-void feed.run()
+// An export has all that there is; a server may have more.
+if (!isExported) void feed.run()
+buttonById('chooser').disabled = isExported
 
 function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
   const { pyramid } = opened
   const sameArea = keepsView(pyramid)
   const newVersion = before?.id === pyramid.id
   readiness.unsettle()
+  showLengthsIn(pyramid.isUncalibrated ? 'px' : 'µm')
   growthsDrawn = growths
   plane = planeToShow(pyramid)
   wantedPlane = plane
@@ -276,8 +286,10 @@ function showPyramid(opened: TileStore, before: PyramidInfo | undefined): void {
     reticle.pin(undefined)
   }
   linked.show(pyramid)
+  showGridLink(pyramid)
   navigation.open(pyramid)
   sliders.show(pyramid, plane)
+  void readiness.track(items.open(pyramid))
   void readiness.track(tools.open(shownPlanes()))
   showFacts(pyramid)
   showWells(opened)
@@ -318,6 +330,7 @@ function showWells(opened: TileStore): void {
   const panels = {
     contrast: true,
     plate: plate.isShown,
+    items: items.isShown,
     layers: true,
     planes: pyramid.zPlanes > 1 || pyramid.timePoints > 1,
     measurements: true,
@@ -384,6 +397,7 @@ function showNothing(): void {
   picture.clear()
   overview.hide()
   statusBar.clear()
+  void items.open(undefined)
   void tools.open(undefined)
   navigation.open(undefined)
   document.body.dataset.state = 'empty'
@@ -393,11 +407,12 @@ function showNothing(): void {
   readiness.settle()
 }
 
-function showFacts({ name, width, height, pixelSizeUm }: PyramidInfo): void {
+function showFacts({ name, width, height, pixelSizeUm, isUncalibrated }: PyramidInfo): void {
   element(document, '#chooser b', HTMLElement).textContent = name
   const { x, y } = pixelSizeUm
   const size = `${formatNumber(width)} × ${formatNumber(height)}${THIN_SPACE}px`
-  byId('facts').textContent = `${size} · ${formatArea(width * x, height * y)} · ${formatPixelSize(x, y)}`
+  const area = isUncalibrated ? [] : [formatArea(width * x, height * y)]
+  byId('facts').textContent = [size, ...area, formatPixelSize(x, y)].join(' · ')
   document.title = `${name} · tilestage`
 }
 
@@ -483,6 +498,7 @@ function showView(): void {
   const { pyramid } = store
   scaleBar.show(picture.umPerPx, pyramid.pixelSizeUm, frame.width)
   showReadout()
+  items.draw(frame)
   tools.draw()
   labels.draw(pyramid, frame)
   compass.follow(frame)
@@ -539,13 +555,21 @@ function showReadout(): void {
   const readout = pixel && {
     xUm: place.x,
     yUm: place.y,
-    values: factsOfChannels(pyramid, contrast.look).map(({ channel, colour }) => ({
+    values: factsOfChannels(pyramid, contrast.look).map(({ channel, unit, colour }) => ({
       sample: sampleAt(opened, { ...plane, channel }, picture.level, pixel),
+      unit,
       colour,
     })),
-    source: tools.sourceAt(pixel),
+    source: items.describe(pixel) ?? tools.sourceAt(pixel),
   }
   statusBar.showReadout(readout, picture.umPerPx, picture.level, integer)
+}
+
+/** Several channels can be seen side by side. */
+function showGridLink({ id, channels }: PyramidInfo): void {
+  const link = element(document, '#grid-link', HTMLAnchorElement)
+  link.hidden = channels.length < 2
+  link.href = document.documentElement.dataset.grid ?? `grid.html?pyramid=${encodeURIComponent(id)}`
 }
 
 /** What the tools measure. */

@@ -1,5 +1,5 @@
 import { SAMPLE_TYPES } from '../../src/plane.js'
-import { channelColours, isPlainRgb } from '../../src/render/channel-colours.js'
+import { channelColours, isPlainRgb, showsOneAtATime } from '../../src/render/channel-colours.js'
 import { type Levels, MAX_SHOWN_CHANNELS } from '../picture/look.js'
 import type { PyramidInfo, Well, Window } from '../server/pyramid-api.js'
 import { automaticLevels, type Contrast, validContrast } from './contrast.js'
@@ -9,6 +9,8 @@ import type { SampleHistogram } from './sample-histogram.js'
 /** One channel of the pyramid that is shown: its contrast, and what that follows. */
 export interface ChannelContrast {
   readonly name: string
+  /** Of its samples; null of counts and of what has none. */
+  readonly unit: string | null
   visible: boolean
   contrast: Contrast
   /** Nobody has set black, white or gamma: they follow the window. */
@@ -30,11 +32,14 @@ export function firstContrasts({ channels, sampleType }: PyramidInfo): ChannelCo
   const ownColours = channelColours(channels)
   const isSeveral = channels.length > 1
   const { integer } = SAMPLE_TYPES[sampleType]
-  return channels.map(({ name, window }, i) => {
-    const colours = isSeveral ? (ownColours[i] as `#${string}`) : isAroundZero(window) ? 'blue-red' : 'grey'
+  const isOneAtATime = showsOneAtATime(channels)
+  return channels.map(({ name, unit = null, active, window }, i) => {
+    const colours =
+      isSeveral && !isOneAtATime ? (ownColours[i] as `#${string}`) : isAroundZero(window) ? 'blue-red' : 'grey'
     return {
       name,
-      visible: i < MAX_SHOWN_CHANNELS,
+      unit,
+      visible: active ?? i < MAX_SHOWN_CHANNELS,
       contrast: {
         ...(isPlainRgb(channels, sampleType) ? { ...window, gamma: 1 } : automaticLevels(window, colours, integer)),
         stretch: 'linear',

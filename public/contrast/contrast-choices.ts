@@ -1,4 +1,5 @@
 import { SAMPLE_TYPES } from '../../src/plane.js'
+import { showsOneAtATime } from '../../src/render/channel-colours.js'
 import { type Levels, type Look, MAX_SHOWN_CHANNELS, type ShownChannel } from '../picture/look.js'
 import type { PyramidInfo, Well, Window } from '../server/pyramid-api.js'
 import {
@@ -14,6 +15,8 @@ import type { ContrastState } from './contrast-state.js'
 /** A channel as a list of layers shows it. */
 export interface ChannelRow {
   readonly name: string
+  /** Of its samples; null of counts and of what has none. */
+  readonly unit: string | null
   readonly visible: boolean
   readonly selected: boolean
   /** As it is seen where one looks: in a well with its own levels. */
@@ -56,8 +59,9 @@ export class ContrastChoices {
 
   /** The channels in the order of the pyramid. */
   get rows(): readonly ChannelRow[] {
-    return this.channels.map(({ name, visible }, channel) => ({
+    return this.channels.map(({ name, unit, visible }, channel) => ({
       name,
+      unit,
       visible,
       selected: channel === this.selected,
       contrast: this.contrastHere(channel),
@@ -145,6 +149,13 @@ export class ContrastChoices {
     this.#channel(channel).visible = visible
     this.#beforeSolo = undefined
     return undefined
+  }
+
+  /** Open the tab of a channel. Maps that are looked at one by one turn to it. */
+  select(channel: number): void {
+    this.selected = channel
+    const isOneAtATime = showsOneAtATime(this.#source?.pyramid.channels ?? []) && this.visible.length === 1
+    if (isOneAtATime) for (const [i, each] of this.channels.entries()) each.visible = i === channel
   }
 
   /** Show one channel alone, and the second time again what was seen before. */

@@ -147,9 +147,8 @@ export class ContrastControl {
   /** Open the tab of a channel. */
   select(channel: number): void {
     if (channel === this.#choices.selected) return
-    this.#choices.selected = channel
     this.#panel.resetAxis()
-    this.#choose()
+    this.#choose(() => this.#choices.select(channel))
     this.countView()
     void this.loadHistogram()
   }
@@ -285,6 +284,7 @@ export class ContrastControl {
     this.#panel.show({
       contrast: this.#choices.contrastHere(selected),
       integer,
+      unit: shown.unit,
       all: ownWell ? this.#wellHistograms?.histogram(selected, ownWell) : shown.histogram,
       inView: shown.visible ? this.#inView : undefined,
       channels: rows,

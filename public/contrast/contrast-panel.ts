@@ -1,7 +1,7 @@
 import type { Colours } from '../../src/render/colour-maps.js'
 import { Choice } from '../parts/choice.js'
 import { element } from '../parts/element.js'
-import { formatNumber, formatShare, parseNumber } from '../parts/number-format.js'
+import { formatNumber, formatShare, parseNumber, sampleUnit } from '../parts/number-format.js'
 import type { Levels } from '../picture/look.js'
 import { type ChannelTab, ChannelTabs } from './channel-tabs.js'
 import { ColoursMenu } from './colours-menu.js'
@@ -100,7 +100,8 @@ export class ContrastPanel {
     this.#showWells(data)
     element(this.#root, '.of-channels', HTMLElement).hidden = data.channels.length < 2
     this.#channels.show(data.isShared ? 'one' : 'own')
-    this.#root.dataset.type = data.integer ? 'integer' : 'float'
+    for (const unit of this.#root.querySelectorAll('.unit'))
+      unit.textContent = sampleUnit(data.unit, data.integer).trim()
   }
 
   /** Fit the axis to a window that was chosen elsewhere. */

@@ -1,7 +1,7 @@
 import { bytesOfColour, coloursOf } from '../../src/render/colour-maps.js'
 import { STRETCHED } from '../../src/render/style.js'
 import { element } from '../parts/element.js'
-import { formatNumber } from '../parts/number-format.js'
+import { formatNumber, sampleUnit } from '../parts/number-format.js'
 import type { Levels } from '../picture/look.js'
 import { brightness, CLIPPED, type Contrast, colourStep, formatLevel, MAX_GAMMA, MIN_GAMMA } from './contrast.js'
 import { resample, type SampleHistogram } from './sample-histogram.js'
@@ -9,6 +9,8 @@ import { resample, type SampleHistogram } from './sample-histogram.js'
 export interface PlotData {
   readonly contrast: Contrast
   readonly integer: boolean
+  /** Of the samples; null of counts and of what has none. */
+  readonly unit: string | null
   /** Of the whole channel, or of a well; undefined until it has arrived. */
   readonly all: SampleHistogram | undefined
   readonly inView: SampleHistogram | undefined
@@ -111,7 +113,7 @@ export class HistogramPlot {
     place(this.#gamma, share(middle))
     this.#gamma.style.top = `${(100 * curveY(brightness(middle, contrast))) / HEIGHT}%`
     const { min, max } = this.#limits(data)
-    const unit = integer ? ' counts' : ''
+    const unit = sampleUnit(data.unit, integer)
     const level = (value: number): string => formatLevel(value, contrast, integer)
     describe(this.#black, contrast.black, min, contrast.white, level(contrast.black) + unit)
     describe(this.#white, contrast.white, contrast.black, max, level(contrast.white) + unit)

@@ -57,8 +57,8 @@ export function commandsOf(parts: CommandParts): readonly KeyCommand[] {
     key(['n', 'N'], 'N', 'Neither turned nor mirrored', () => navigation.turnBack()),
     key(['v', 'V'], 'V', 'Pan', () => tools.choose('pan')),
     key(['m', 'M'], 'M', 'Measure lengths and areas', () => tools.choose('measure')),
-    key(['r', 'R'], 'R', 'Measure a region', () => tools.choose('region')),
-    key(['p', 'P'], 'P', 'Mark points', () => tools.choose('point')),
+    key(['r', 'R'], 'R', 'Measure a region', () => tools.choose('region'), { needsServer: true }),
+    key(['p', 'P'], 'P', 'Mark points', () => tools.choose('point'), { needsServer: true }),
     key(['o', 'O'], 'O', 'Outlines of the frames', () => tools.toggleOutlines()),
     key(['Delete', 'Backspace'], 'Delete', 'Remove what is selected', () => tools.removeSelected()),
     key(['z', 'Z'], 'Ctrl Z', 'Undo measurements and points', () => tools.undo(), { control: true }),
@@ -88,7 +88,7 @@ function key(
   label: string,
   does: string,
   run: () => void,
-  modifiers: Pick<KeyCommand, 'shift' | 'control'> = {},
+  modifiers: Pick<KeyCommand, 'shift' | 'control' | 'needsServer'> = {},
 ): KeyCommand {
   return { keys, label, does, run, ...modifiers }
 }

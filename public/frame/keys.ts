@@ -8,6 +8,8 @@ export interface KeyCommand {
   readonly shift?: boolean
   /** With Ctrl, or the command key. */
   readonly control?: boolean
+  /** Pages that were exported have no use for it. */
+  readonly needsServer?: boolean
   /** As shown to people. */
   readonly label: string
   readonly does: string

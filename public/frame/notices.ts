@@ -13,6 +13,7 @@ export type NoticeKind =
   | 'link'
   | 'linked'
   | 'points'
+  | 'items'
   | 'no-webgl'
 
 export interface Notice {

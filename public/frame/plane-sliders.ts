@@ -1,5 +1,6 @@
 import { element } from '../parts/element.js'
 import type { Slice } from '../picture/look.js'
+import { nameOfAxis, nameOfPlane } from '../picture/plane-names.js'
 import type { PyramidInfo } from '../server/pyramid-api.js'
 
 const AXES = ['zPlane', 'timePoint'] as const
@@ -7,6 +8,7 @@ type Axis = (typeof AXES)[number]
 
 interface Row {
   readonly row: HTMLElement
+  readonly name: HTMLElement
   readonly play: HTMLButtonElement
   readonly playIcon: SVGUseElement
   readonly input: HTMLInputElement
@@ -28,6 +30,7 @@ export class PlaneSliders {
   readonly #listener: PlaneSlidersListener
   readonly #rows: Readonly<Record<Axis, Row>>
   readonly #speed: HTMLSelectElement
+  #pyramid: PyramidInfo | undefined
   /** The axis that keys act on. */
   #lastUsed: Axis = 'timePoint'
   /** One object for each time that playing began. */
@@ -41,6 +44,7 @@ export class PlaneSliders {
       const row = element(root, `[data-axis=${axis}]`, HTMLElement)
       return {
         row,
+        name: element(row, 'span', HTMLElement),
         play: element(row, 'button', HTMLButtonElement),
         playIcon: element(row, 'use', SVGUseElement),
         input: element(row, 'input', HTMLInputElement),
@@ -61,9 +65,15 @@ export class PlaneSliders {
 
   /** Show where one is. */
   show(pyramid: PyramidInfo, slice: Slice): void {
+    this.#pyramid = pyramid
     const counts = { zPlane: pyramid.zPlanes, timePoint: pyramid.timePoints }
     for (const axis of AXES) {
-      const { row, input } = this.#rows[axis]
+      const { row, name, play, input } = this.#rows[axis]
+      const title = nameOfAxis(pyramid, axis)
+      name.textContent = title
+      name.title = title
+      input.ariaLabel = title
+      play.ariaLabel = `Play ${title}`
       row.hidden = counts[axis] < 2
       input.max = `${counts[axis] - 1}`
       this.#set(axis, slice[axis])
@@ -124,7 +134,7 @@ export class PlaneSliders {
 
   #set(axis: Axis, index: number): void {
     const { input, label } = this.#rows[axis]
-    const text = `${index + 1} of ${Number(input.max) + 1}`
+    const text = this.#pyramid ? nameOfPlane(this.#pyramid, axis, index) : ''
     input.value = `${index}`
     input.setAttribute('aria-valuetext', text)
     label.textContent = text

@@ -1,13 +1,13 @@
 import { element } from '../parts/element.js'
 import { make } from '../parts/make.js'
-import { formatCoordinate, formatNumber, formatResolution, formatSample } from '../parts/number-format.js'
+import { formatCoordinate, formatNumber, formatResolution, formatSample, sampleUnit } from '../parts/number-format.js'
 import type { SampleAt } from '../tiles/view-samples.js'
 
 export interface Readout {
   readonly xUm: number
   readonly yUm: number
   /** Of the channels that are seen; with several, each has its colour. */
-  readonly values: readonly { readonly sample: SampleAt; readonly colour: string }[]
+  readonly values: readonly { readonly sample: SampleAt; readonly unit: string | null; readonly colour: string }[]
   /** The frames that they come from, as far as that is known. */
   readonly source: string | undefined
 }
@@ -76,17 +76,20 @@ export class StatusBar {
 function samplesText(values: Readout['values'], integer: boolean): Node[] {
   const [first] = values
   const isKnown = values.some(({ sample }) => typeof sample === 'object')
-  const unit = integer ? ' counts' : ''
   if (!first) return []
+  const unit = sampleUnit(first.unit, integer)
+  // One unit for all is said once.
+  const isShared = values.every(value => value.unit === first.unit)
   if (!isKnown || values.length === 1) {
     return [document.createTextNode(`${sampleText(first.sample, integer)}${isKnown ? unit : ''}`)]
   }
-  const slots = values.map(({ sample, colour }) => {
+  const slots = values.map(({ sample, unit: own, colour }) => {
     const isSaid = typeof sample === 'object' || sample === 'unknown'
-    const text = isSaid ? sampleText(sample, integer) : '–'
+    const ending = isShared || typeof sample !== 'object' ? '' : sampleUnit(own, integer)
+    const text = isSaid ? `${sampleText(sample, integer)}${ending}` : '–'
     return make('span', { class: 'channel-value' }, make('i', { class: 'swatch', style: `background:${colour}` }), text)
   })
-  return [...slots, document.createTextNode(unit)]
+  return [...slots, document.createTextNode(isShared ? unit : '')]
 }
 
 function sampleText(sample: SampleAt, integer: boolean): string {

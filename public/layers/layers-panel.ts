@@ -3,6 +3,7 @@ import { formatLevel } from '../contrast/contrast.js'
 import type { ChannelRow } from '../contrast/contrast-choices.js'
 import { element } from '../parts/element.js'
 import { icon } from '../parts/icon.js'
+import { sampleUnit } from '../parts/number-format.js'
 import type { OverlayLayer } from './overlay-layer.js'
 
 export interface LayersListener {
@@ -133,7 +134,7 @@ function emptyRow(): LayerRow {
   return { row, eye, swatch, name, value }
 }
 
-function windowText({ contrast }: ChannelRow, integer: boolean): string {
+function windowText({ contrast, unit }: ChannelRow, integer: boolean): string {
   const [black, white] = [contrast.black, contrast.white].map(value => formatLevel(value, contrast, integer))
-  return `${black}${EN_DASH}${white}${integer ? ' counts' : ''}`
+  return `${black}${EN_DASH}${white}${sampleUnit(unit, integer)}`
 }

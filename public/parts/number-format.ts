@@ -19,19 +19,41 @@ export function formatSignificant(value: number, digits: number): string {
   return formatNumber(rounded, Math.min(20, Math.max(0, decimals)))
 }
 
-/** A stage coordinate in µm, with as many decimals as one screen pixel (`umPerPx`) can tell apart. */
+/** A number as short as four significant digits allow: `−1.5`, `0.0333`. */
+export function formatShort(value: number): string {
+  return `${Number(value.toPrecision(4))}`.replaceAll('-', MINUS)
+}
+
+/** Whether lengths are known at all: of a pyramid whose pixel size nobody told, "µm" are pixels. */
+let isCalibrated = true
+
+/** What lengths on this page are in from now on; it shows one pyramid at a time. */
+export function showLengthsIn(unit: 'µm' | 'px'): void {
+  isCalibrated = unit === 'µm'
+}
+
+/** Smaller pixels are told in nm. */
+const NANO_PIXEL_UM = 0.01
+/** Below this, stages do not reach; electron and probe microscopes count in nm. */
+const NANOSCOPE_UM_PER_PX = 5e-4
+
+/** A coordinate in µm (in nm where pixels are that small), with as many decimals as one screen pixel can tell apart. */
 export function formatCoordinate(um: number, umPerPx: number): string {
-  const decimals = umPerPx < 0.05 ? 2 : umPerPx < 5 ? 1 : 0
-  return `${formatNumber(um, decimals)}${THIN_SPACE}µm`
+  const isNano = isCalibrated && umPerPx > 0 && umPerPx < NANOSCOPE_UM_PER_PX
+  const perPx = isNano ? 1000 * umPerPx : umPerPx
+  const decimals = perPx < 0.05 ? 2 : perPx < 5 ? 1 : 0
+  if (!isCalibrated) return `${formatNumber(um, umPerPx < 0.5 ? 1 : 0)}${THIN_SPACE}px`
+  return `${formatNumber(isNano ? 1000 * um : um, decimals)}${THIN_SPACE}${isNano ? 'nm' : 'µm'}`
 }
 
 interface LengthUnit {
-  readonly name: 'nm' | 'µm' | 'mm'
+  readonly name: 'nm' | 'µm' | 'mm' | 'px'
   readonly um: number
 }
 
 /** The unit a length of `um` is shown in: nm below 1 µm, mm from 1 000 µm. */
 export function lengthUnit(um: number): LengthUnit {
+  if (!isCalibrated) return { name: 'px', um: 1 }
   const size = Math.abs(um)
   if (size >= 1000) return { name: 'mm', um: 1000 }
   return size < 1 ? { name: 'nm', um: 0.001 } : { name: 'µm', um: 1 }
@@ -52,19 +74,23 @@ export function formatArea(widthUm: number, heightUm: number): string {
 
 /** What an area measures, three significant digits: `1 240 µm²`, `9.37 mm²`. */
 export function formatSquare(um2: number): string {
-  const [value, unit] = um2 >= 1e6 ? [um2 / 1e6, 'mm²'] : [um2, 'µm²']
+  if (!isCalibrated) return `${formatSignificant(um2, 3)}${THIN_SPACE}px²`
+  const [value, unit] = um2 >= 1e6 ? [um2 / 1e6, 'mm²'] : um2 < 1e-2 ? [um2 * 1e6, 'nm²'] : [um2, 'µm²']
   return `${formatSignificant(value, 3)}${THIN_SPACE}${unit}`
 }
 
-/** A resolution in µm whatever its size, three significant digits: `0.260 µm`. */
+/** A resolution in µm unless it is far below, three significant digits: `0.260 µm`. */
 export function formatResolution(umPerPx: number): string {
+  if (!isCalibrated || umPerPx < NANOSCOPE_UM_PER_PX) return formatLength(umPerPx)
   return `${formatSignificant(umPerPx, 3)}${THIN_SPACE}µm`
 }
 
 /** The sides of a pixel in µm, one number where they are equal: `0.325 µm/px`, `0.05 × 0.08 µm/px`. */
 export function formatPixelSize(xUm: number, yUm: number): string {
-  const sides = new Set([xUm, yUm].map(um => `${Number(um.toPrecision(4))}`))
-  return `${[...sides].join(' × ')}${THIN_SPACE}µm/px`
+  if (!isCalibrated) return 'pixel size unknown'
+  const isNano = Math.max(xUm, yUm) < NANO_PIXEL_UM
+  const sides = new Set([xUm, yUm].map(um => `${Number((isNano ? 1000 * um : um).toPrecision(4))}`))
+  return `${[...sides].join(' × ')}${THIN_SPACE}${isNano ? 'nm' : 'µm'}/px`
 }
 
 /** A floating-point number, with an exponent where zeros would hide its digits: `0.0125`, `3.403e38`. */
@@ -80,6 +106,11 @@ export function formatFloat(value: number, digits: number): string {
 /** A sample as stored: whole counts for integers, four significant digits for floating point. */
 export function formatSample(value: number, integer: boolean): string {
   return integer ? formatNumber(value) : formatFloat(value, 4)
+}
+
+/** What follows a sample: its unit; without one, integers are counts. */
+export function sampleUnit(unit: string | null | undefined, integer: boolean): string {
+  return unit ? `${THIN_SPACE}${unit}` : integer ? ' counts' : ''
 }
 
 /** A mean of samples: one decimal for integers, four significant digits for floating point. */

@@ -2,11 +2,14 @@ import TileLayer from 'ol/layer/Tile.js'
 import ImageTileSource from 'ol/source/ImageTile.js'
 import { mergeCalls } from '../parts/merge-calls.js'
 import type { PlaneSelection, TileAddress } from '../server/pyramid-api.js'
-import { paintRegion, type RegionSamples } from '../tiles/region-picture.js'
+import { type PaintedLook, paintRegion, type RegionSamples } from '../tiles/region-picture.js'
 import type { TileStore } from '../tiles/tile-store.js'
 import type { Look } from './look.js'
 import { HATCH_PX, type PictureColours, type Rgb } from './picture-layer.js'
 import { STAGE_PROJECTION, tileGridOf } from './pyramid-source.js'
+
+/** A look that may be painted, and whether samples are interpolated where they are enlarged. */
+export type CanvasLook = PaintedLook & Pick<Look, 'smooth'>
 
 /** What is in view takes about this long to paint: while contrast is dragged, it is painted no more often. */
 const PAINT_EVERY_MS = 100
@@ -16,11 +19,11 @@ export class CanvasPictureSource extends ImageTileSource {
   readonly #store: TileStore
   #colours: PictureColours
   #planes: readonly PlaneSelection[]
-  #look: Look
+  #look: CanvasLook
   #paints = 0
   readonly #paintSoon = mergeCalls(async () => this.reload(), PAINT_EVERY_MS)
 
-  constructor(store: TileStore, planes: readonly PlaneSelection[], look: Look, colours: PictureColours) {
+  constructor(store: TileStore, planes: readonly PlaneSelection[], look: CanvasLook, colours: PictureColours) {
     const { tileSize, levelCount } = store.pyramid
     super({
       projection: STAGE_PROJECTION,
@@ -53,7 +56,7 @@ export class CanvasPictureSource extends ImageTileSource {
     this.#paintSoon()
   }
 
-  setLook(look: Look): void {
+  setLook(look: CanvasLook): void {
     this.#look = look
     this.#paintSoon()
   }
@@ -99,7 +102,7 @@ export class CanvasPictureSource extends ImageTileSource {
 
 /** Draws a pyramid without WebGL, where a browser has none: it takes longer, and looks the same. */
 export class CanvasPictureLayer extends TileLayer<CanvasPictureSource> {
-  setLook(look: Look): void {
+  setLook(look: CanvasLook): void {
     this.getSource()?.setLook(look)
   }
 

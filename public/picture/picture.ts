@@ -1,17 +1,18 @@
-import OlMap from 'ol/Map.js'
-import OlView from 'ol/View.js'
+import type OlMap from 'ol/Map.js'
 import type { Rect } from '../../src/plane.js'
 import type { PlaneSelection, PointUm } from '../server/pyramid-api.js'
 import type { TileStore } from '../tiles/tile-store.js'
-import { Camera, fittingUmPerPx, type Insets } from './camera.js'
+import { Camera, type Insets } from './camera.js'
 import { CanvasPictureLayer, CanvasPictureSource } from './canvas-picture.js'
 import { type GestureListener, Gestures, type HandleHit, type PictureTool } from './gestures.js'
 import { type Look, planesOf, type Slice } from './look.js'
 import { type PictureColours, PictureLayer } from './picture-layer.js'
-import { PyramidSource, STAGE_PROJECTION } from './pyramid-source.js'
-import { coveredRect, pixelOfStage, stageRect } from './stage-geometry.js'
+import { PyramidSource } from './pyramid-source.js'
+import { pixelOfStage, stageRect } from './stage-geometry.js'
+import { drawView, stageMap } from './stage-map.js'
 import { texelKind } from './tile-texels.js'
 import type { View, ViewFrame } from './view-frame.js'
+import { limitsOf } from './view-limits.js'
 
 export interface PictureListener extends GestureListener {
   /** The view changed, or a frame was drawn. */
@@ -25,9 +26,6 @@ export interface PictureListener extends GestureListener {
 }
 
 const FADE_MS = 80
-const MAX_PX_PER_SAMPLE = 32
-/** The camera limits the view; OpenLayers draws whatever it is told. */
-const NO_RESOLUTION_LIMITS = { minResolution: 1e-12, maxResolution: 1e12 }
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 
@@ -56,12 +54,7 @@ export class Picture {
     this.#target = target
     this.#listener = listener
     this.#insets = insets
-    this.#map = new OlMap({
-      target,
-      controls: [],
-      interactions: [],
-      view: new OlView({ projection: STAGE_PROJECTION, center: [0, 0], resolution: 1, ...NO_RESOLUTION_LIMITS }),
-    })
+    this.#map = stageMap(target)
     this.#map.on('postrender', () => listener.drawn())
     this.#map.on('movestart', () => listener.moving())
     this.#map.on('rendercomplete', () => {
@@ -298,18 +291,10 @@ export class Picture {
     this.#camera.resize(width, height - this.#hiddenPx)
   }
 
-  /** Let OpenLayers draw what the camera sees; it cannot mirror, so its canvases are. */
+  /** OpenLayers cannot mirror, so its canvases are. */
   #follow(): void {
-    const { rotation, yUp, umPerPx } = this.#camera.view
-    const [width = 1, height = 1] = this.#map.getSize() ?? []
-    const { x, y } = this.#camera.frame.toStage({ left: width / 2, top: height / 2 })
-    const view = this.#map.getView()
-    view.setCenter([x, -y])
-    view.setResolution(umPerPx)
-    // The mirror image turns the other way.
-    view.setRotation(((yUp ? -rotation : rotation) * Math.PI) / 180)
-    this.#target.classList.toggle('y-up', yUp)
-    this.#map.render()
+    drawView(this.#map, this.#camera.frame)
+    this.#target.classList.toggle('y-up', this.#camera.view.yUp)
     // The first frame of a flight may not differ from the last one before.
     if (this.#camera.isFlying) this.#listener.moving()
   }
@@ -317,19 +302,8 @@ export class Picture {
   /** The centre stays over the pyramid's frames, or where frames may yet come. */
   #limitView(keep: boolean): void {
     if (!this.#store) return
-    const { pyramid } = this.#store
-    const whole = { x0: 0, y0: 0, x1: pyramid.width, y1: pyramid.height }
-    const area = stageRect(pyramid, pyramid.complete ? coveredRect(pyramid) : whole)
-    const { width, height } = this.#camera.frame
-    const { centerUm } = this.view
-    const fitting = (rotation: number): number =>
-      fittingUmPerPx(area.x1 - area.x0, area.y1 - area.y0, rotation, width, height)
-    const limits = {
-      minUmPerPx: pyramid.pixelSizeUm.x / MAX_PX_PER_SAMPLE,
-      maxUmPerPx: Math.max(2 * fitting(0), 2 * fitting(90), pyramid.pixelSizeUm.x),
-      // What is looked at stays in reach, and where it is.
-      areaUm: keep ? including(area, centerUm) : area,
-    }
+    // What is looked at stays in reach, and where it is.
+    const limits = limitsOf(this.#store.pyramid, this.#camera.frame, keep ? this.view.centerUm : undefined)
     this.#camera.limit(limits, keep)
   }
 
@@ -374,8 +348,4 @@ function withCanvas(store: TileStore, planes: readonly PlaneSelection[], look: L
 
 function isSame(a: readonly PlaneSelection[], b: readonly PlaneSelection[]): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
-}
-
-function including({ x0, y0, x1, y1 }: Rect, { x, y }: PointUm): Rect {
-  return { x0: Math.min(x0, x), y0: Math.min(y0, y), x1: Math.max(x1, x), y1: Math.max(y1, y) }
 }

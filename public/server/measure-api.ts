@@ -1,4 +1,6 @@
 import type { Rect } from '../../src/plane.js'
+import { isExported } from './exported-page.js'
+import { valueOfTiles } from './exported-value.js'
 import {
   type HistogramReply,
   type PlaneSelection,
@@ -109,6 +111,7 @@ export function readValue(
   pixel: PointUm,
   signal?: AbortSignal,
 ): Promise<ValueReply> {
+  if (isExported) return valueOfTiles(pyramid, { zPlane, timePoint }, pixel, signal)
   const place = `x=${Math.floor(pixel.x)}&y=${Math.floor(pixel.y)}&units=px`
   return readJson(`${pyramidUrl(pyramid.id)}/value?${place}&depth=${zPlane}&t=${timePoint}`, signal)
 }

@@ -1,5 +1,6 @@
 import type { Rect, SampleType } from '../../src/plane.js'
 import { keptByTab } from '../parts/kept.js'
+import { answerOfExport, isExported } from './exported-page.js'
 
 export interface PointUm {
   readonly x: number
@@ -36,14 +37,51 @@ export interface PyramidInfo {
   readonly sampleType: SampleType
   /** The stored value that stands for dark: stored − dark level = counts above dark. */
   readonly darkLevel: number
-  readonly channels: readonly { readonly name: string; readonly color: string | null; readonly window: Window }[]
+  /** Whether nobody knows how large a pixel is: what is in µm is in pixels then. */
+  readonly isUncalibrated?: boolean
+  readonly channels: readonly ChannelInfo[]
   readonly zPlanes: number
   readonly timePoints: number
+  /** What planes stand for where that is not depth and time. */
+  readonly axes?: { readonly zPlane: PlaneAxis | null; readonly timePoint: PlaneAxis | null }
   readonly covered: Rect | null
   readonly wells: readonly Well[]
+  /** Where the images of a stack lie side by side in it; null where it is none. */
+  readonly items?: ItemsInfo | null
   readonly frames: { readonly used: number; readonly skipped: number } | null
   /** While it is being built: how far that is. */
   readonly growth?: Growth | null
+}
+
+/** Images that lie side by side: number n in column n % columns, row ⌊n / columns⌋; sizes and places are level-0 px. */
+export interface ItemsInfo {
+  readonly count: number
+  readonly columns: number
+  /** Of an image. */
+  readonly width: number
+  readonly height: number
+  /** Upper left corner of the first one. */
+  readonly x: number
+  readonly y: number
+  /** Names of what is known of each. */
+  readonly fields: readonly string[]
+}
+
+export interface ChannelInfo {
+  readonly name: string
+  readonly color: string | null
+  /** Of its samples; null of counts and of what has none. */
+  readonly unit?: string | null
+  /** Whether it is seen at first; null where nobody said. */
+  readonly active?: boolean | null
+  readonly window: Window
+}
+
+interface PlaneAxis {
+  readonly name: string
+  readonly unit: string
+  /** One for each plane, or none. */
+  readonly values: readonly (number | string)[]
 }
 
 /** The progress fields are null where nothing is known of the builder, e.g. because it is another process. */
@@ -189,14 +227,15 @@ export function useToken(token: string): void {
  * @throws {ApiError} the server refused. @throws {TypeError} it did not answer.
  */
 export async function request(url: string, init: RequestInit = {}): Promise<Response> {
-  const token = keptByTab.get(TOKEN_KEY)
-  const reply = await fetch(url, {
-    ...init,
-    headers: { ...init.headers, ...(token && { 'X-Tilestage-Token': token }) },
-  })
+  const reply = await (isExported ? answerOfExport(url, init) : askServer(url, init))
   if (reply.ok) return reply
   const problem = (await reply.json().catch(() => undefined)) as { message?: string } | undefined
   throw new ApiError(reply.status, problem?.message ?? `The server answered ${reply.status}.`)
+}
+
+function askServer(url: string, init: RequestInit): Promise<Response> {
+  const token = keptByTab.get(TOKEN_KEY)
+  return fetch(url, { ...init, headers: { ...init.headers, ...(token && { 'X-Tilestage-Token': token }) } })
 }
 
 /** @throws as `request`. */
@@ -252,6 +291,11 @@ const HISTOGRAM_BINS = 1024
 /** How often the values of a channel occur. */
 export function readHistogram(id: string, channel: number): Promise<HistogramReply> {
   return readJson(`${pyramidUrl(id)}/histogram?channel=${channel}&bins=${HISTOGRAM_BINS}`)
+}
+
+/** The 256 bins between the smallest and the largest value of a channel that it is equalized by. */
+export function readEqualization(id: string, channel: number): Promise<HistogramReply> {
+  return readJson(`${pyramidUrl(id)}/equalization?channel=${channel}`)
 }
 
 /** The same of one plane of a well; the server counts a level that is quickly read. */

@@ -1,10 +1,10 @@
 import { COLOUR_STEPS, coloursOf } from '../../src/render/colour-maps.js'
 import { brightness, colourStep } from '../contrast/contrast.js'
 import { barLabel, roundLength } from '../frame/scale-bar.js'
-import { formatCoordinate, formatNumber, formatSample, THIN_SPACE } from '../parts/number-format.js'
+import { formatCoordinate, formatNumber, formatSample, sampleUnit, THIN_SPACE } from '../parts/number-format.js'
 import type { ShownChannel } from '../picture/look.js'
 import { ViewFrame } from '../picture/view-frame.js'
-import type { PointUm } from '../server/pyramid-api.js'
+import type { ChannelInfo, PointUm } from '../server/pyramid-api.js'
 import { drawRegion, type Seen } from './draw-region.js'
 import { type Background, type FigurePlan, legendRowPx } from './figure-plan.js'
 
@@ -16,7 +16,7 @@ export interface FigureContent extends Seen {
   readonly name: string
   /** Well, z-plane and time point, as far as there are several. */
   readonly place: string
-  readonly channelNames: readonly string[]
+  readonly channels: readonly ChannelInfo[]
   /** Draws measurements, points and outlines that are visible. @param scale px of the figure to a px of the screen. */
   drawOverlay(context: CanvasRenderingContext2D, frame: ViewFrame, scale: number): void
 }
@@ -180,7 +180,7 @@ function drawLegend(
 function drawLegendEntry(
   context: CanvasRenderingContext2D,
   plan: FigurePlan,
-  { channelNames, integer }: FigureContent,
+  { channels, integer }: FigureContent,
   palette: Palette,
   { channel, contrast, ofWells }: ShownChannel,
   { left, top, width }: { readonly left: number; readonly top: number; readonly width: number },
@@ -199,11 +199,11 @@ function drawLegendEntry(
   context.fillStyle = palette.soft
   write(context, mannerText, left + width, top + 7 * pointPx, 'right')
   write(context, formatSample(contrast.black, integer), left, top + 26 * pointPx, 'left')
-  const white = `${formatSample(contrast.white, integer)}${integer ? ' counts' : ''}`
+  const white = `${formatSample(contrast.white, integer)}${sampleUnit(channels[channel]?.unit, integer)}`
   write(context, white, left + width, top + 26 * pointPx, 'right')
   setFont(context, plan, TEXT, 600)
   context.fillStyle = palette.ink
-  const name = shortened(context, channelNames[channel] ?? '', width - mannerPx - 4 * pointPx)
+  const name = shortened(context, channels[channel]?.name ?? '', width - mannerPx - 4 * pointPx)
   write(context, name, left, top + 7 * pointPx, 'left')
 
   const strip = document.createElement('canvas')

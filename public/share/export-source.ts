@@ -1,5 +1,6 @@
 import type { ContrastControl } from '../contrast/contrast-control.js'
 import type { Slice } from '../picture/look.js'
+import { nameOfAxis, nameOfPlane } from '../picture/plane-names.js'
 import { wellInView } from '../picture/view-choices.js'
 import type { ViewFrame } from '../picture/view-frame.js'
 import type { TileStore } from '../tiles/tile-store.js'
@@ -25,8 +26,8 @@ export function exportSourceOf(
   const well = wellInView(pyramid, frame.visibleRect(pyramid))?.name
   const place = [
     well,
-    pyramid.zPlanes > 1 && `z ${zPlane + 1} of ${pyramid.zPlanes}`,
-    pyramid.timePoints > 1 && `time ${timePoint + 1} of ${pyramid.timePoints}`,
+    pyramid.zPlanes > 1 && `${nameOfAxis(pyramid, 'zPlane')} ${nameOfPlane(pyramid, 'zPlane', zPlane)}`,
+    pyramid.timePoints > 1 && `${nameOfAxis(pyramid, 'timePoint')} ${nameOfPlane(pyramid, 'timePoint', timePoint)}`,
   ]
   return {
     store,
@@ -37,7 +38,7 @@ export function exportSourceOf(
     name: pyramid.name,
     well,
     place: place.filter(Boolean).join(' · '),
-    channelNames: pyramid.channels.map(({ name }) => name),
+    channels: pyramid.channels,
     permalink,
     drawOverlay: tools.overlay(),
   }

@@ -10,7 +10,7 @@ interface FigureSource extends FigureContent {
  * Where a figure is from and how its colours are to be read, as JSON in ASCII, which every reader of PNG and TIFF
  * understands. Positions are stage µm, levels stored values.
  */
-export function figureFacts({ store, slice, look, frame, permalink, software, channelNames }: FigureSource): string {
+export function figureFacts({ store, slice, look, frame, permalink, software, channels }: FigureSource): string {
   const { pyramid } = store
   const facts = {
     software,
@@ -33,7 +33,7 @@ export function figureFacts({ store, slice, look, frame, permalink, software, ch
       const wells = [...(ofWells ?? [])].map(([index, levels]) => [pyramid.wells[index]?.name ?? index, levels])
       return {
         channel,
-        name: channelNames[channel],
+        name: channels[channel]?.name,
         black,
         white,
         gamma,

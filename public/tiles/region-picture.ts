@@ -1,8 +1,7 @@
 import { allocateSamples, type Rect, rectAtLevel, type SampleArray } from '../../src/plane.js'
 import { COLOUR_STEPS, coloursOf } from '../../src/render/colour-maps.js'
-import { computeSteps, hasFewValues, stepCells, stepTable } from '../../src/render/steps.js'
-import type { Contrast } from '../contrast/contrast.js'
-import type { Look, Slice } from '../picture/look.js'
+import { computeSteps, hasFewValues, type StepStyle, stepCells, stepTable } from '../../src/render/steps.js'
+import type { ShownChannel, Slice } from '../picture/look.js'
 import { intersect } from '../picture/stage-geometry.js'
 import type { TileStore } from './tile-store.js'
 import { forEachTile } from './view-samples.js'
@@ -15,6 +14,11 @@ export interface RegionPicture {
   readonly rect: Rect
   readonly level: number
   readonly channels: ReadonlyMap<number, RegionSamples>
+}
+
+/** A look, or one whose brightness comes from a histogram. */
+export interface PaintedLook {
+  readonly channels: readonly (Omit<ShownChannel, 'contrast'> & { readonly contrast: StepStyle })[]
 }
 
 /** The samples of one channel in a region, row-major. */
@@ -97,7 +101,7 @@ async function readChannel(
 export function paintRegion(
   canvas: HTMLCanvasElement,
   picture: RegionPicture,
-  look: Look,
+  look: PaintedLook,
   wells: readonly Rect[],
 ): void {
   const { width, height } = picture
@@ -122,14 +126,14 @@ export function paintRegion(
 interface ContrastOfArea {
   /** In pixels of the picture's level. */
   readonly area: Rect
-  readonly contrast: Contrast
+  readonly contrast: StepStyle
 }
 
 /** The step, 0 … 255, of each sample; anything where it is not covered. */
 function stepsOf(
   { width, rect }: RegionPicture,
   { samples }: RegionSamples,
-  contrast: Contrast,
+  contrast: StepStyle,
   areas: readonly ContrastOfArea[],
 ): Uint8Array {
   const steps = new Uint8Array(samples.length)
@@ -145,10 +149,10 @@ function stepsOf(
 }
 
 /** A contrast is the same object from picture to picture until it changes. */
-const tables = new WeakMap<Contrast, Uint8Array>()
-const cellTables = new WeakMap<Contrast, Int16Array>()
+const tables = new WeakMap<StepStyle, Uint8Array>()
+const cellTables = new WeakMap<StepStyle, Int16Array>()
 
-function fillSteps(samples: SampleArray, contrast: Contrast, steps: Uint8Array): void {
+function fillSteps(samples: SampleArray, contrast: StepStyle, steps: Uint8Array): void {
   if (hasFewValues(samples)) {
     const table = remember(tables, contrast, () => stepTable(contrast, samples))
     for (let i = 0; i < samples.length; i++) steps[i] = table[(samples[i] as number) & (table.length - 1)] as number
@@ -158,7 +162,7 @@ function fillSteps(samples: SampleArray, contrast: Contrast, steps: Uint8Array):
   }
 }
 
-function remember<Table>(tables: WeakMap<Contrast, Table>, contrast: Contrast, make: () => Table): Table {
+function remember<Table>(tables: WeakMap<StepStyle, Table>, contrast: StepStyle, make: () => Table): Table {
   const known = tables.get(contrast) ?? make()
   tables.set(contrast, known)
   return known
@@ -173,7 +177,7 @@ function addColours(
   isCovered: Uint8Array,
   { samples, covered }: RegionSamples,
   steps: Uint8Array,
-  { colours }: Contrast,
+  { colours }: StepStyle,
 ): void {
   const table = coloursOf(colours)
   const part = (step: number, i: number): number => (table[4 * step + i] as number) << (PART_BITS * i)

@@ -263,7 +263,8 @@ function byteLength(content: TileContent | undefined): number {
   return (content?.tile?.samples.byteLength ?? 0) + (content?.tile?.mask?.byteLength ?? 0)
 }
 
-function decodeTile({ sampleType, tileSize }: PyramidInfo, bytes: ArrayBuffer): SampleTile {
+/** @throws {ApiError} they are not as many as belong to a tile. */
+export function decodeTile({ sampleType, tileSize }: PyramidInfo, bytes: ArrayBuffer): SampleTile {
   const count = tileSize * tileSize
   const length = count * SAMPLE_TYPES[sampleType].bytes
   if (bytes.byteLength !== length && bytes.byteLength !== length + count) {

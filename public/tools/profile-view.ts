@@ -1,7 +1,7 @@
 import { SAMPLE_TYPES } from '../../src/plane.js'
 import { copyText } from '../parts/copy-text.js'
 import { make, makeButton } from '../parts/make.js'
-import { formatLength, formatNumber, formatSample } from '../parts/number-format.js'
+import { formatLength, formatNumber, formatSample, sampleUnit } from '../parts/number-format.js'
 import { type PointUm, reasonOf } from '../server/pyramid-api.js'
 import { type LineProfile, profileCsv, readLineProfile } from './line-profile.js'
 import { SamplePlot } from './sample-plot.js'
@@ -96,11 +96,16 @@ export class ProfileView {
     if (!this.#profile || !this.#planes) return ''
     const { lengthUm, values } = this.#profile
     const { integer } = SAMPLE_TYPES[this.#planes.store.pyramid.sampleType]
-    const counts = [...values.values()].map(samples => {
+    const { channels } = this.#planes
+    const units = [...values.keys()].map(channel => channels.find(shown => shown.channel === channel)?.unit)
+    // One unit for all is said once.
+    const isShared = new Set(units).size === 1
+    const texts = [...values.values()].map((samples, i) => {
       const value = samples[Math.round(share * (samples.length - 1))] as number
-      return Number.isNaN(value) ? 'no frame' : formatSample(value, integer)
+      const unit = isShared ? '' : sampleUnit(units[i], integer)
+      return Number.isNaN(value) ? 'no frame' : `${formatSample(value, integer)}${unit}`
     })
-    return `${formatLength(share * lengthUm)} · ${counts.join(' · ')}${integer ? ' counts' : ''}`
+    return `${formatLength(share * lengthUm)} · ${texts.join(' · ')}${isShared ? sampleUnit(units[0], integer) : ''}`
   }
 
   #onKey(event: KeyboardEvent): void {

@@ -7,6 +7,8 @@ import type { TileStore } from '../tiles/tile-store.js'
 export interface ShownChannelFacts {
   readonly channel: number
   readonly name: string
+  /** Of its samples; null of counts and of what has none. */
+  readonly unit: string | null
   /** On a dark ground. */
   readonly colour: string
 }
@@ -25,6 +27,7 @@ export function factsOfChannels({ channels }: PyramidInfo, look: Look): readonly
   return look.channels.map(({ channel, contrast: { colours } }) => ({
     channel,
     name: channels[channel]?.name ?? '',
+    unit: channels[channel]?.unit ?? null,
     colour: isHexColour(colours) ? colours : '#ffffff',
   }))
 }

@@ -5,6 +5,7 @@ import { OverlayCanvas } from '../parts/overlay-canvas.js'
 import type { PictureTool, ToolEvent } from '../picture/gestures.js'
 import type { Picture } from '../picture/picture.js'
 import type { ViewFrame } from '../picture/view-frame.js'
+import { isExported } from '../server/exported-page.js'
 import type { FrameRow } from '../server/measure-api.js'
 import { readValue } from '../server/measure-api.js'
 import type { PointUm, Window } from '../server/pyramid-api.js'
@@ -110,8 +111,8 @@ export class Tools {
     this.#measure = new MeasureTool(this.#measurements, this.#toScreen, () => this.#drawing.update())
     this.#region = new RegionTool(this.#measurements, () => this.#drawing.update())
     this.#tools = {
-      // Without a mouse a double tap zooms.
-      pan: matchMedia('(hover: none)').matches ? undefined : new PointToggle(this.#rois, umPerPx),
+      // Without a mouse a double tap zooms; without a server there are no points.
+      pan: matchMedia('(hover: none)').matches || isExported ? undefined : new PointToggle(this.#rois, umPerPx),
       measure: this.#measure,
       region: this.#region,
       point: new PointTool(this.#rois, umPerPx, id => this.#points.select(id)),
@@ -208,9 +209,15 @@ export class Tools {
       visible: this.#visible.outlines,
       value: this.#visible.outlines && this.#areTooMany ? 'zoom in' : count(used + skipped),
     }
+    const points: OverlayRow = {
+      name: 'points',
+      label: 'Points',
+      visible: this.#visible.points,
+      value: count(this.#rois.rois.length),
+    }
     return [
       ...(this.#placement.isRecorded ? [outlines] : []),
-      { name: 'points', label: 'Points', visible: this.#visible.points, value: count(this.#rois.rois.length) },
+      ...(isExported ? [] : [points]),
       {
         name: 'measurements',
         label: 'Measurements',

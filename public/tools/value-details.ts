@@ -4,23 +4,30 @@ import { element } from '../parts/element.js'
 import { make } from '../parts/make.js'
 import { formatCoordinate, formatSample } from '../parts/number-format.js'
 import type { Slice } from '../picture/look.js'
+import { nameOfAxis, nameOfPlane } from '../picture/plane-names.js'
 import { readValue, type ValueReply } from '../server/measure-api.js'
 import { ApiError, type PointUm, type PyramidInfo, reasonOf } from '../server/pyramid-api.js'
 import { nameFrames } from './provenance.js'
 
 type ChannelValue = ValueReply['channels'][number]
 
+/** Names and values of what is known of a level-0 pixel. */
+type FactsAt = (pixel: PointUm) => Promise<readonly (readonly [string, string])[]>
+
 /** Everything about one place: position, each channel as stored and above dark, and the frames that it comes from. */
 export class ValueDetails {
   readonly #root: HTMLElement
   readonly #body: HTMLElement
   readonly #copy: HTMLButtonElement
+  readonly #othersAt: FactsAt
   #text = ''
   #opening = 0
   #openedFrom: Element | null = null
 
-  constructor(root: HTMLElement) {
+  /** @param othersAt what else is known of a place. */
+  constructor(root: HTMLElement, othersAt: FactsAt) {
     this.#root = root
+    this.#othersAt = othersAt
     this.#body = element(root, '.body', HTMLElement)
     this.#copy = element(root, '.copy', HTMLButtonElement)
     this.#copy.addEventListener('click', () => void copyText(this.#text, this.#copy))
@@ -39,9 +46,9 @@ export class ValueDetails {
     const opening = ++this.#opening
     if (this.#root.hidden) this.#openedFrom = document.activeElement
     try {
-      const reply = await readValue(pyramid, slice, pixel)
+      const [reply, others] = await Promise.all([readValue(pyramid, slice, pixel), this.#othersAt(pixel)])
       if (opening !== this.#opening) return
-      this.#fill(pyramid, slice, reply)
+      this.#fill(pyramid, slice, reply, others)
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof TypeError) || opening !== this.#opening) return
       this.#text = ''
@@ -59,7 +66,12 @@ export class ValueDetails {
     if (hadFocus && this.#openedFrom instanceof HTMLElement) this.#openedFrom.focus()
   }
 
-  #fill(pyramid: PyramidInfo, { zPlane, timePoint }: Slice, reply: ValueReply): void {
+  #fill(
+    pyramid: PyramidInfo,
+    { zPlane, timePoint }: Slice,
+    reply: ValueReply,
+    others: readonly (readonly [string, string])[],
+  ): void {
     const { integer } = SAMPLE_TYPES[pyramid.sampleType]
     const { centreUm, pixel, well, channels } = reply
     const place: [string, string][] = [
@@ -67,10 +79,11 @@ export class ValueDetails {
       ['pixel', `${pixel.x}, ${pixel.y}`],
     ]
     if (well) place.push(['well', well])
-    if (pyramid.zPlanes > 1) place.push(['z', `${zPlane + 1} of ${pyramid.zPlanes}`])
-    if (pyramid.timePoints > 1) place.push(['time', `${timePoint + 1} of ${pyramid.timePoints}`])
+    if (pyramid.zPlanes > 1) place.push([nameOfAxis(pyramid, 'zPlane'), nameOfPlane(pyramid, 'zPlane', zPlane)])
+    if (pyramid.timePoints > 1)
+      place.push([nameOfAxis(pyramid, 'timePoint'), nameOfPlane(pyramid, 'timePoint', timePoint)])
     const facts = make('dl', { class: 'facts' })
-    for (const [term, value] of place)
+    for (const [term, value] of [...place, ...others])
       facts.append(make('div', {}, make('dt', { text: term }), make('dd', { text: value })))
     const known = (value: number | null): string => (value === null ? '–' : formatSample(value, integer))
     const heading = make('tr', {})
@@ -90,7 +103,7 @@ export class ValueDetails {
     )
     const table = make('table', {}, make('thead', {}, heading), make('tbody', {}, ...rows))
     this.#body.replaceChildren(facts, make('div', { class: 'scroll' }, table))
-    this.#text = plainText(pyramid, { zPlane, timePoint }, reply)
+    this.#text = plainText(pyramid, { zPlane, timePoint }, reply) + others.map(fact => `${fact.join(': ')}\n`).join('')
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Rect } from '../../src/plane.js'
+import type { ItemsPanel } from '../items/items-panel.js'
 import { formatNumber, THIN_SPACE } from '../parts/number-format.js'
 import type { Picture } from '../picture/picture.js'
 import { coveredRect, stageRect } from '../picture/stage-geometry.js'
@@ -15,9 +16,11 @@ export class Navigation {
   readonly #picture: Picture
   readonly #plate: PlatePanel
   readonly #reticle: Reticle
+  readonly #items: ItemsPanel
   #pyramid: PyramidInfo | undefined
 
-  constructor(picture: Picture, plate: PlatePanel, reticle: Reticle) {
+  constructor(picture: Picture, plate: PlatePanel, reticle: Reticle, items: ItemsPanel) {
+    this.#items = items
     this.#picture = picture
     this.#plate = plate
     this.#reticle = reticle
@@ -29,16 +32,20 @@ export class Navigation {
   }
 
   /**
-   * Fly to what somebody typed: a position, or the name of a well.
+   * Fly to what somebody typed: a position, the name of a well, or the number of an image.
    *
    * @returns what is wrong with it.
    */
   goTo(text: string): string | undefined {
     if (!this.#pyramid) return undefined
-    const place = parsePlace(text, this.#pyramid.wells)
+    const place = parsePlace(text, this.#pyramid.wells, this.#pyramid.items?.count)
     if ('problem' in place) return place.problem
     if ('well' in place) {
       this.goToWell(place.well)
+      return undefined
+    }
+    if ('item' in place) {
+      this.#items.choose(place.item)
       return undefined
     }
     const { x0, y0, x1, y1 } = stageRect(this.#pyramid, coveredRect(this.#pyramid))

@@ -1,13 +1,18 @@
-import { THIN_SPACE } from '../parts/number-format.js'
+import { lengthUnit, THIN_SPACE } from '../parts/number-format.js'
 import { parseWellName } from '../plate/well-grid.js'
 import type { PointUm, Well } from '../server/pyramid-api.js'
 
-/** What someone typed to go to: a stage position, a well, or a sentence that says what is wrong. */
-export type Place = { readonly stage: PointUm } | { readonly well: Well } | { readonly problem: string }
+/** What someone typed to go to: a stage position, a well, an image of a stack, or a sentence that says what is wrong. */
+export type Place =
+  | { readonly stage: PointUm }
+  | { readonly well: Well }
+  | { readonly item: number }
+  | { readonly problem: string }
 
-const UM_PER_UNIT: Readonly<Record<string, number>> = { nm: 1e-3, um: 1, µm: 1, μm: 1, mm: 1e3 }
+/** Where nobody knows how large a pixel is, pixels stand for µm. */
+const UM_PER_UNIT: Readonly<Record<string, number>> = { nm: 1e-3, um: 1, µm: 1, μm: 1, mm: 1e3, px: 1 }
 
-const UNIT = '(?:nm|um|µm|μm|mm)'
+const UNIT = '(?:nm|um|µm|μm|mm|px)'
 const POINT_NUMBER = '[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:e[+-]?\\d+)?'
 const ANY_NUMBER = '[+-]?(?:\\d+[.,]?\\d*|[.,]\\d+)(?:e[+-]?\\d+)?'
 
@@ -22,9 +27,16 @@ const PAIRS = [pair(ANY_NUMBER, '\\s*;\\s*|\\s*,\\s+|\\s+'), pair(POINT_NUMBER, 
 
 /**
  * Read `x, y` in µm, other units named, as this page shows it or as a keyboard and a spreadsheet write it; or the name of
- * a well.
+ * a well; or `#` and the number of an image.
+ *
+ * @param itemCount how many images there are; 0 where it is no stack of them.
  */
-export function parsePlace(text: string, wells: readonly Well[]): Place {
+export function parsePlace(text: string, wells: readonly Well[], itemCount = 0): Place {
+  const [, item] = /^\s*#\s*(\d{1,9})\s*$/.exec(text) ?? []
+  if (item !== undefined && itemCount > 0) {
+    if (Number(item) < itemCount) return { item: Number(item) }
+    return { problem: `There is no image ${item}: they are numbered from 0 to ${itemCount - 1}.` }
+  }
   const plain = text.trim().replaceAll('\u2212', '-').replace(THOUSANDS, '').replace(/\s+/g, ' ')
   const well = wellNamed(plain, wells)
   if (well) return { well }
@@ -40,7 +52,7 @@ export function parsePlace(text: string, wells: readonly Well[]): Place {
   if (parseWellName(plain) && wells.length > 0) return { problem: `There is no well ${plain} here.` }
   const [first] = wells
   return {
-    problem: `Write a position as x, y in µm, such as 1250.5, 980${first ? `, or a well, such as ${first.name}` : ''}.`,
+    problem: `Write a position as x, y in ${lengthUnit(1).name}, such as 1250.5, 980${first ? `, or a well, such as ${first.name}` : ''}${itemCount > 0 ? ', or an image, such as #0' : ''}.`,
   }
 }
 

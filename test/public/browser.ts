@@ -37,14 +37,16 @@ export function launchBrowser(flags: readonly string[] = []): Promise<Browser> {
 export async function bundlePage(folder: string): Promise<string> {
   await mkdir(folder, { recursive: true })
   await build({
-    entryPoints: [page('viewer.ts'), page('viewer.css')],
+    entryPoints: ['viewer.ts', 'viewer.css', 'grid/grid.ts', 'grid/grid.css'].map(page),
     outdir: folder,
+    entryNames: '[name]',
     bundle: true,
     format: 'esm',
     target: 'es2022',
     logLevel: 'error',
   })
   await copyFile(page('index.html'), join(folder, 'index.html'))
+  await copyFile(page('grid/grid.html'), join(folder, 'grid.html'))
   return folder
 }
 

@@ -10,10 +10,14 @@ import {
   formatLength,
   formatNumber,
   formatPixelSize,
+  formatResolution,
   formatSample,
   formatShare,
+  formatSquare,
   parseNumber,
+  showLengthsIn,
 } from '../../public/parts/number-format.js'
+import { nameOfAxis, nameOfPlane } from '../../public/picture/plane-names.js'
 import { extentOfRect, isSameArea, mapFromPixel, pixelFromMap } from '../../public/picture/stage-geometry.js'
 import { TileTexels } from '../../public/picture/tile-texels.js'
 import { firstLook, staysInPlace, wellInView } from '../../public/picture/view-choices.js'
@@ -58,6 +62,28 @@ t.test('a coordinate has as many decimals as a screen pixel can tell apart', asy
   t.equal(plain(formatCoordinate(10212.437, 0.04)), '10 212.44 µm')
   t.equal(plain(formatCoordinate(10212.437, 0.26)), '10 212.4 µm')
   t.equal(plain(formatCoordinate(10212.437, 5)), '10 212 µm')
+})
+
+t.test('electron microscopes are read out in nm, and pixels of unknown size in pixels', async t => {
+  t.equal(plain(formatCoordinate(0.0024512, 1.96e-5)), '2.45 nm')
+  t.equal(plain(formatResolution(1.96e-5)), '0.0196 nm')
+  t.equal(plain(formatPixelSize(2e-5, 5e-5)), '0.02 × 0.05 nm/px')
+  showLengthsIn('px')
+  t.teardown(() => showLengthsIn('µm'))
+  t.equal(plain(formatCoordinate(1234.4, 2)), '1 234 px')
+  t.equal(plain(formatLength(0.25)), '0.250 px')
+  t.equal(plain(formatSquare(1e7)), '10 000 000 px²')
+  t.equal(plain(barLabel(200)), '200 px')
+  t.equal(formatPixelSize(1, 1), 'pixel size unknown')
+})
+
+t.test('planes are called by what was varied, where that is known', async t => {
+  const axes = { zPlane: { name: 'Bias', unit: 'V', values: [-1.5, 2] }, timePoint: null }
+  const pyramid = { zPlanes: 2, timePoints: 8, axes } as unknown as PyramidInfo
+  t.equal(nameOfAxis(pyramid, 'zPlane'), 'Bias')
+  t.equal(plain(nameOfPlane(pyramid, 'zPlane', 0)), '−1.5 V')
+  t.equal(nameOfAxis(pyramid, 'timePoint'), 'time')
+  t.equal(nameOfPlane(pyramid, 'timePoint', 2), '3 of 8')
 })
 
 t.test('lengths are nm below 1 µm and mm from 1 000 µm, with three significant digits', async t => {
