@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
 import { build } from 'esbuild'
@@ -50,8 +50,9 @@ copyFileSync(join(inter, 'LICENSE'), join(fresh, 'render', 'inter-medium.LICENSE
 
 mkdirSync(assets, { recursive: true })
 const { metafile } = await build({
-  entryPoints: ['viewer.ts', 'viewer.css'].map(name => join(root, 'public', name)),
+  entryPoints: ['viewer.ts', 'viewer.css', 'grid/grid.ts', 'grid/grid.css'].map(name => join(root, 'public', name)),
   outdir: assets,
+  entryNames: '[name]',
   bundle: true,
   minify: true,
   format: 'esm',
@@ -64,7 +65,8 @@ const bundled = new Set(
   Object.keys(metafile.inputs).flatMap(file => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []),
 )
 writeFileSync(join(assets, 'viewer.LICENSE'), [...bundled].sort().map(licenceOf).join('\n'))
-copyFileSync(join(root, 'public/index.html'), join(assets, 'index.html'))
+for (const page of ['index.html', 'grid/grid.html'])
+  copyFileSync(join(root, 'public', page), join(assets, basename(page)))
 rmSync(dist, { recursive: true, force: true })
 renameSync(fresh, dist)
 
