@@ -51,7 +51,7 @@ export async function exportPyramid(flags: Flags, terminal: Terminal): Promise<n
       signal: terminal.signal,
       onPlan: plan => {
         if (style === 'json') tell({ event: 'started', path: folder, ...plan })
-        else terminal.stderr.write(`${plan.files} files${atMost(plan.bytes)} to ${folder}\n`)
+        else terminal.stderr.write(`${countFiles(plan.files)}${atMost(plan.bytes)} to ${folder}\n`)
       },
       onProgress: progress => reporter.progress(progress),
       onWarning: message => reporter.warning(message),
@@ -66,7 +66,7 @@ export async function exportPyramid(flags: Flags, terminal: Terminal): Promise<n
       return 0
     }
     const before = kept > 0 ? `, ${kept} were there already` : ''
-    terminal.stderr.write(`${written} files written, ${(writtenBytes / 1e6).toFixed(1)} MB${before}\n`)
+    terminal.stderr.write(`${countFiles(written)} written, ${(writtenBytes / 1e6).toFixed(1)} MB${before}\n`)
     for (const result of results) terminal.stdout.write(`${result}\n`)
     return 0
   } catch (error) {
@@ -152,6 +152,10 @@ function readPublicUrl(flags: Flags): string | undefined {
   const text = flags.text('public-url')
   if (text === undefined || /^https?:\/\/[^/?#\s]+[^?#\s]*$/.test(text)) return text
   throw flags.wrong('public-url', 'it begins with https:// or http:// and has no query')
+}
+
+function countFiles(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`
 }
 
 function atMost(bytes: number | undefined): string {

@@ -180,7 +180,7 @@ t.test('an export of nothing new writes nothing, and one of what was lost writes
   const lost = [...before.keys()].find(name => name.endsWith('.bin')) as string
   const bytes = await readFile(join(to, lost))
   await rm(join(to, lost))
-  t.match((await exportSite(platePath, to)).stderr, /^1 files written/m)
+  t.match((await exportSite(platePath, to)).stderr, /^1 file written/m)
   t.same(await readFile(join(to, lost)), bytes)
 })
 
