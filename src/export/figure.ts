@@ -118,18 +118,17 @@ async function drawPanels({ pyramid, names, signal }: ExportRequest, wishes: Fig
 }
 
 async function asPng({ width, height, heading, panel, panels }: Figure): Promise<Buffer> {
-  const indent = (fontPx: number): number => Math.round(fontPx / 2)
-  const written = async (text: string, fontPx: number, left: number, bottom: number, wide: number) => {
+  const parts: OverlayOptions[] = []
+  const write = async (text: string, fontPx: number, left: number, bottom: number, wide: number): Promise<void> => {
     const line = Math.round(fontPx * LINE)
-    const { input, height: high } = await writeText(text, fontPx, INK, { width: wide, height: line })
-    return { input, left: left - indent(fontPx), top: bottom - line + Math.round((line - high) / 2) }
+    const { pixels, ...size } = await writeText(text, fontPx, INK, wide)
+    const top = bottom - line + Math.round((line - size.height) / 2)
+    if (size.width > 0) parts.push({ input: pixels, raw: { ...size, channels: 4 }, left, top })
   }
-  const parts: OverlayOptions[] = [
-    await written(heading, HEADING_PX, GAP, GAP + Math.round(HEADING_PX * LINE), width - GAP),
-  ]
+  await write(heading, HEADING_PX, GAP, GAP + Math.round(HEADING_PX * LINE), width - 2 * GAP)
   for (const { title, png, left, top } of panels) {
     parts.push({ input: Buffer.from(png), left, top })
-    parts.push(await written(title, TITLE_PX, left, top, panel.width + indent(TITLE_PX)))
+    await write(title, TITLE_PX, left, top, panel.width)
   }
   return sharp({ create: { width, height, channels: 3, background: `#${GROUND}` } })
     .composite(parts)

@@ -6,7 +6,9 @@ import { DEFAULT_QUALITY } from './picture.js'
 import { encodePng } from './png.js'
 import { type ColouredLayer, compose, onBackground, paint, type Raster, toRgb, withAlpha } from './raster.js'
 import { shade } from './shade.js'
+import { joinSideBySide } from './side-by-side.js'
 import type { StepStyle } from './steps.js'
+import { writeNames } from './write-names.js'
 
 // A picture is drawn by one thread; libvips' own threads and its operation cache only cost there.
 sharp.concurrency(1)
@@ -33,11 +35,13 @@ export interface ThreadPicture extends Omit<PictureJob, 'layers'> {
 export async function drawPicture(picture: ThreadPicture): Promise<Uint8Array<ArrayBuffer>> {
   const { format, quality = DEFAULT_QUALITY, background = format === 'jpg' ? DEFAULT_BACKGROUND : undefined } = picture
   const drawn = drawLayers(picture)
-  const raster = background === undefined ? drawn : onBackground(drawn, background)
+  const plain = background === undefined ? drawn : onBackground(drawn, background)
+  const { names, gap } = picture.sideBySide ?? {}
+  const raster = names && gap !== undefined ? await writeNames(plain, names, picture, gap) : plain
   return format === 'png' ? encodePng(raster) : encodeLossy(raster, format, quality)
 }
 
-function drawLayers({ width, height, layers }: ThreadPicture): Raster {
+function drawLayers({ width, height, layers, sideBySide }: ThreadPicture): Raster {
   const coloured = layers.map(
     ({ samples, mask, style }): ColouredLayer => ({
       ...shade(samples, mask, style),
@@ -45,6 +49,11 @@ function drawLayers({ width, height, layers }: ThreadPicture): Raster {
     }),
   )
   const size: Size = { width, height }
+  if (sideBySide)
+    return joinSideBySide(
+      coloured.map(layer => paint(layer, size)),
+      sideBySide.gap,
+    )
   return coloured.length === 1 ? paint(coloured[0], size) : compose(coloured, size)
 }
 

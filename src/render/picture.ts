@@ -24,10 +24,22 @@ export interface PictureLayer {
   readonly style: LayerStyle
 }
 
-/** A picture to draw. The colours of several layers add up; what no layer covers is transparent. */
+/** Pictures of one size beside each other. */
+export interface SideBySide {
+  /** Between two of them, px. */
+  readonly gap: number
+  /** Written into the upper left corner of each; undefined: nothing is. */
+  readonly names: readonly string[] | undefined
+}
+
+/**
+ * A picture to draw. The colours of several layers add up, or each layer is a picture of this size for itself
+ * (`sideBySide`); what no layer covers is transparent.
+ */
 export interface PictureJob extends Size {
   /** At least one. */
   readonly layers: readonly PictureLayer[]
+  readonly sideBySide?: SideBySide
   readonly format: PictureFormat
   /** 1 … 100, of `jpg` and `webp`. */
   readonly quality?: number

@@ -6,6 +6,7 @@ import { type PackedError, unpackError } from '../packed-error.js'
 import type { SampleArray } from '../plane.js'
 import type { ThreadPicture } from './draw-picture.js'
 import { MAX_EDGE, type PictureJob } from './picture.js'
+import { sideBySideSize } from './side-by-side.js'
 import { stepStyleOf } from './steps.js'
 
 export type RenderReply = { readonly bytes: Uint8Array<ArrayBuffer> } | { readonly error: PackedError }
@@ -142,7 +143,7 @@ export class RenderCrew {
  * @throws {LimitExceededError} it is larger than its format can be. @throws {RangeError} its samples or masks have
  *   another size.
  */
-function checkJob({ width, height, layers, format }: PictureJob): void {
+function checkJob({ width, height, layers, format, sideBySide }: PictureJob): void {
   const pixels = width * height
   if (!(pixels > 0) || layers.length === 0)
     throw new RangeError(`a picture of ${width} × ${height} pixels and ${layers.length} layers`)
@@ -151,9 +152,10 @@ function checkJob({ width, height, layers, format }: PictureJob): void {
       throw new RangeError(`${samples.length} samples, ${mask?.length ?? 'no'} bytes of mask and ${pixels} pixels`)
   }
   const edge = MAX_EDGE[format]
-  if (width <= edge && height <= edge) return
+  const whole = sideBySide ? sideBySideSize({ width, height }, layers.length, sideBySide.gap) : { width, height }
+  if (whole.width <= edge && whole.height <= edge) return
   throw new LimitExceededError(
-    `A picture of ${width} × ${height} pixels cannot be a ${format} file, whose edges have up to ${edge} pixels.`,
+    `A picture of ${whole.width} × ${whole.height} pixels cannot be a ${format} file, whose edges have up to ${edge} pixels.`,
   )
 }
 

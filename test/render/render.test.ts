@@ -2,12 +2,13 @@ import type { Worker } from 'node:worker_threads'
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
 import { LimitExceededError, SourceUnavailableError } from '../../src/errors.js'
-import type { SampleArray } from '../../src/plane.js'
+import type { SampleArray, Size } from '../../src/plane.js'
 import { HistogramBuilder } from '../../src/pyramid/histogram.js'
 import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import type { PictureJob, PictureLayer } from '../../src/render/picture.js'
 import { pymeStyle } from '../../src/render/pyme-style.js'
 import { RenderCrew } from '../../src/render/render-crew.js'
+import { sideBySideSize } from '../../src/render/side-by-side.js'
 import type { LayerStyle } from '../../src/render/style.js'
 import { seededRandom } from '../seeded-random.js'
 import { parsePng } from './parse-png.js'
@@ -32,7 +33,8 @@ async function checkPng(
   colourType: number,
   colourOf: ColourOf,
 ): Promise<void> {
-  const { width, height } = job
+  const { layers, height, sideBySide } = job
+  const { width } = sideBySide ? sideBySideSize(job, layers.length, sideBySide.gap) : job
   const png = await crew.render({ ...job, format: 'png' })
   t.match(parsePng(png), { width, height, depth: 8, colourType })
   const pixels = await decode(png)
@@ -179,6 +181,65 @@ t.test('any number of channels adds up', async t => {
     [4 * 0x17, 3 * 0x17, 255, 255],
   ]
   await checkPng(t, { width: 3, height: 1, layers }, 2, i => expected[i])
+})
+
+t.test('pictures stand side by side, each in its colours, and nothing between them', async t => {
+  const random = seededRandom(3)
+  const [width, height, gap] = [50, 20, 3]
+  const samples = Uint8Array.from({ length: width * height }, () => 200 * random())
+  const mask = Uint8Array.from(samples, (_, i) => Number(i % width > 9))
+  const maps = ['grey', 'viridis', 'magma'] as const
+  const colourOf = (map: (typeof maps)[number], step: number) => (map === 'grey' ? grey(step) : entryOf(map, step))
+  for (const [left, right, colourType] of [
+    ['grey', 'grey', 0],
+    ['magma', 'magma', 3],
+    ['grey', 'viridis', 2],
+  ] as const) {
+    const layers = [
+      { samples, mask: undefined, style: { ...LINEAR, colours: left } },
+      { samples, mask, style: { ...LINEAR, colours: right } },
+    ]
+    await checkPng(t, { width, height, layers, sideBySide: { gap, names: undefined } }, colourType, i => {
+      const [x, y] = [i % (2 * width + gap), Math.floor(i / (2 * width + gap))]
+      if (x < width) return colourOf(left, samples[y * width + x])
+      const at = y * width + x - width - gap
+      return x < width + gap || mask[at] === 0 ? undefined : colourOf(right, samples[at])
+    })
+  }
+})
+
+t.test('a name is as wide as it fits, readable on any ground, and left out where it would take half', async t => {
+  const draw = async (edge: number, name: string, style: Partial<LayerStyle> = {}): Promise<Buffer> => {
+    const layer = { samples: new Uint8Array(edge * edge).fill(255), mask: undefined, style: { ...LINEAR, ...style } }
+    const sideBySide = { gap: 0, names: [name] }
+    return decode(await crew.render({ width: edge, height: edge, layers: [layer], sideBySide, format: 'png' }))
+  }
+  /** Of the darkened corner, px. */
+  const groundOf = (pixels: Buffer, edge: number): Size => {
+    const isDark = (i: number): boolean => pixels[4 * i] < 128
+    let [width, height] = [0, 0]
+    while (width < edge && isDark(width)) width++
+    while (height < edge && isDark(edge * height)) height++
+    return { width, height }
+  }
+  for (const edge of [96, 200, 400]) {
+    const short = groundOf(await draw(edge, 'Fe'), edge)
+    const long = groundOf(await draw(edge, `Magnesium ${'and much else '.repeat(20)}`), edge)
+    t.ok(short.width > 10 && short.width < edge / 3, `${edge} px: a short one takes ${short.width}`)
+    t.ok(long.width > 0.8 * edge && long.width <= edge, `${edge} px: a long one takes ${long.width}`)
+    t.equal(long.height, short.height, 'all stand on one line')
+    t.ok(long.height < edge / 5, `${edge} px: ${long.height} high`)
+  }
+  for (const name of ['Ωμέγα', '日本語', 'שלום', '<b>&amp;', '😀', '\u0000\n', '']) {
+    const { width } = groundOf(await draw(96, name), 96)
+    t.ok(width > 6, `${JSON.stringify(name)} takes ${width}`)
+  }
+  const coloured = await draw(96, 'Fe', { colours: '#ff0000' })
+  t.same([...coloured.subarray(0, 4)], [Math.round(0.3 * 255), 0, 0, 255], 'the ground shows what is below')
+  t.ok(
+    (await draw(20, 'Fe')).every(byte => byte === 255),
+    'a tiny picture has none',
+  )
 })
 
 t.test('a picture on a background is opaque', async t => {

@@ -641,18 +641,33 @@ t.test('regions', async t => {
       t.equal(differing.length, 0, `layer ${i}`)
     }
     t.equal(plain.data[4 * 103 + 3], 0, 'the gap is transparent')
-    const labelled = await ask('uint16', `/crop.png?${url}&labels=1`)
-    const { data, info } = await sharp(labelled.rawPayload).raw().toBuffer({ resolveWithObject: true })
-    t.match(info, { width: 314, height: 50 + 21 })
-    const strip = data.subarray(0, 4 * 314 * 21)
-    for (const panel of [0, 1, 2]) {
-      let bright = 0
-      for (let y = 0; y < 21; y++)
-        for (let x = 107 * panel; x < 107 * panel + 100; x++) if (strip[4 * (y * 314 + x)] > 128) bright++
-      t.ok(bright > 50, `layer ${panel} has its name`)
-    }
     t.match((await ask('uint16', `/crop.jpg?${url}&labels=1&background=ffffff`)).statusCode, 200)
     t.match((await ask('uint16', `/crop.webp?${url}`)).headers['content-type'], 'image/webp')
+  })
+
+  t.test('names stand inside their layers: two of 96 px and the gap are 202 px wide', async t => {
+    const box = asQuery({ x0: 1200, y0: 20, x1: 1248, y1: 68 }, 'um')
+    const url = `/crop.png?${box}&width=96&height=96&layers=0,1&gap=10&min=100&max=4100&lut=grey,viridis`
+    const draw = async (labels: string) =>
+      sharp((await ask('uint16', `${url}&labels=${labels}`)).rawPayload)
+        .ensureAlpha()
+        .raw()
+        .toBuffer({ resolveWithObject: true })
+    const [{ data: plain, info }, { data: named, info: namedInfo }] = [await draw('0'), await draw('1')]
+    t.match(info, { width: 202, height: 96 })
+    t.match(namedInfo, { width: 202, height: 96 })
+    // What is transparent may have any colour.
+    const places = [...plain.keys()].filter(i => named[i | 3] === 255 && plain[i] !== named[i])
+    const x = (i: number): number => Math.floor(i / 4) % 202
+    const y = (i: number): number => Math.floor(i / 4 / 202)
+    t.ok(
+      places.every(i => y(i) < 20 && (x(i) < 96 || x(i) >= 106)),
+      'nothing is written below the names or in the gap',
+    )
+    for (const left of [0, 106]) {
+      const letters = places.filter(i => x(i) >= left && x(i) < left + 96 && named[i] > 240)
+      t.ok(letters.length > 50, `there are letters right of ${left}`)
+    }
   })
 
   t.test('wrong parameters are refused with a sentence', async t => {

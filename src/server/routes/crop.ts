@@ -8,9 +8,9 @@ import { readScaled } from '../../pyramid/read-scaled.js'
 import type { PictureRows } from '../../pyramid/resample.js'
 import { writeNpy } from '../../render/npy-file.js'
 import { writeOmeTiff } from '../../render/ome-tiff.js'
-import { MEDIA_TYPES, type PictureFormat } from '../../render/picture.js'
+import { MEDIA_TYPES, type PictureFormat, type PictureLayer } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
-import { drawSideBySide, sideBySideSize } from '../../render/side-by-side.js'
+import { sideBySideSize } from '../../render/side-by-side.js'
 import { planLayers, readLayerNames, useAll } from '../crops/crop-layers.js'
 import {
   type CropFormat,
@@ -41,7 +41,7 @@ import { readPictureStyle } from '../tiles/picture-style.js'
 import type { WorkBudget } from '../work-budget.js'
 
 /** Part of every ETag; to be raised when the same samples give other bytes. */
-const ENCODING_VERSION = 1
+const ENCODING_VERSION = 2
 
 const DEFAULT_GAP = 10
 const MAX_GAP = 1000
@@ -89,7 +89,7 @@ export const LOOK_DOCS: ParameterDocs = {
       'Instead of channel: layers side by side, each the number of a channel, the id of another open pyramid, or id:channel. Lists of a style then have a value for each.',
   },
   gap: { type: 'integer', description: 'Between layers, px.', min: 0, max: MAX_GAP, fallback: DEFAULT_GAP },
-  labels: { type: 'boolean', description: '1 writes the name of each layer above it.', fallback: '0' },
+  labels: { type: 'boolean', description: '1 writes its name into each layer.', fallback: '0' },
 }
 
 const PICTURE_DOCS: ParameterDocs = { ...SIZE_DOCS, ...LOOK_DOCS }
@@ -241,8 +241,7 @@ async function planPanels(
     served,
   )
   const layers = await planLayers(names, query, served, others, plan)
-  const layout = { size: plan.size, count: layers.length, gap, labels }
-  const whole = sideBySideSize(layout)
+  const whole = sideBySideSize(plan.size, layers.length, gap)
   const pixels = whole.width * whole.height
   checkCropSize(whole, pixels, format)
   for (const layer of layers) checkCropSource(layer.served.pyramid.geometry, layer.plan)
@@ -251,14 +250,12 @@ async function planPanels(
     key: JSON.stringify([keyOfPlan(plan), shown, gap, background, quality]),
     pixels,
     async draw(crew, signal) {
-      const panels = []
-      for (const { served, selection, style, plan: there, name } of layers) {
-        const layer = { ...(await readPicture(served.pyramid, selection, there, signal)), style }
-        const picture = { ...plan.size, layers: [layer], isGivenAway: true, format: 'png', background } as const
-        const png = await crew.render(picture, signal)
-        panels.push({ png, name })
-      }
-      return drawSideBySide({ ...layout, panels, format, quality, background })
+      const drawn: PictureLayer[] = []
+      for (const { served, selection, style, plan: there } of layers)
+        drawn.push({ ...(await readPicture(served.pyramid, selection, there, signal)), style })
+      const sideBySide = { gap, names: labels ? layers.map(({ name }) => name) : undefined }
+      const picture = { ...plan.size, layers: drawn, sideBySide, isGivenAway: true, format, quality, background }
+      return crew.render(picture, signal)
     },
   }
 }
