@@ -25,8 +25,10 @@ export interface RegionPart {
   readonly rect: Rect
 }
 
-interface ReadOptions {
+export interface RegionOptions {
   readonly signal?: AbortSignal
+  /** How a tile is read, where not from the pyramid itself; as `readCoveredTile`. What it gives is not written to. */
+  readonly readTile?: (address: TileAddress) => Promise<CoveredTile | undefined>
 }
 
 /**
@@ -43,7 +45,7 @@ export async function readRegion(
   selection: MosaicSelection,
   level: number,
   region: Rect,
-  options: ReadOptions = {},
+  options: RegionOptions = {},
 ): Promise<Region> {
   const { sampleType } = pyramid
   const width = region.x1 - region.x0
@@ -95,7 +97,7 @@ export async function* partsOfRegion(
   selection: MosaicSelection,
   level: number,
   region: Rect,
-  { signal }: ReadOptions = {},
+  { signal, readTile = address => readCoveredTile(pyramid, selection, address, signal) }: RegionOptions = {},
 ): AsyncGenerator<RegionPart, void, undefined> {
   const { tileSize } = pyramid.geometry
   const addresses = tilesTouching(pyramid, level, region)
@@ -103,7 +105,7 @@ export async function* partsOfRegion(
   const readNext = (): void => {
     const { value: address, done } = addresses.next()
     if (done) return
-    const reading = readCoveredTile(pyramid, selection, address, signal)
+    const reading = readTile(address)
     // Its turn to fail comes when it is waited for.
     reading.catch(() => undefined)
     ahead.push({ address, reading })

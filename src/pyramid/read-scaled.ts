@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { intersect, type Rect, type Size } from '../plane.js'
 import { levelSize, type MosaicGeometry } from './mosaic-geometry.js'
 import type { MosaicSelection, Pyramid } from './pyramid.js'
-import { readRegion } from './read-region.js'
+import { type RegionOptions, readRegion } from './read-region.js'
 import { endOfTaps, type PictureRows, RowResampler, tapsOf } from './resample.js'
 
 /** Source pixels taken into memory at once: a row of tiles, or less of it where rows are very long. */
@@ -49,7 +49,7 @@ export async function* readScaled(
   level: number,
   rect: Rect,
   size: Size,
-  options: { readonly signal?: AbortSignal } = {},
+  options: RegionOptions = {},
 ): AsyncGenerator<PictureRows, void, undefined> {
   const { geometry, sampleType } = pyramid
   const scale = 2 ** level

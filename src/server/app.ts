@@ -156,11 +156,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   registerStatsRoute(app, registry, budget)
   registerPlacementRoutes(app, registry)
   registerWellsRoute(app, registry)
-  const crops = { crew: cropCrew, budget, software: `tilestage ${options.version}` }
+  const crops = { drawing, crew: cropCrew, budget, software: `tilestage ${options.version}` }
   registerCropRoutes(app, registry, crops)
   registerItemRoutes(app, registry, crops)
   registerDeepZoomRoutes(app, registry, drawing)
-  registerIiifRoutes(app, registry, { drawing, crops: { crew: cropCrew, budget } }, basePath)
+  registerIiifRoutes(app, registry, { drawing, crops }, basePath)
   registerZarrRoutes(app, registry)
   registerCurrentRoutes(app, registry, policy, options.roots)
   registerPymeRoutes(app, registry, drawing)

@@ -475,6 +475,8 @@ t.test('regions', async t => {
           return data[4 * i + 3] !== 255 || Math.abs(data[4 * i] - grey) > 0.6
         }).length
         t.equal(differing, 0, `pixels of ${what}`)
+        const again = await ask(type, `/crop.png?${asQuery(rect, 'px')}&min=${view[0]}&max=${view[1]}&${query}`)
+        t.ok(again.rawPayload.equals(png.rawPayload), 'the same bytes where it is kept')
       }
     }
   })

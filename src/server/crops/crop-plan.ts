@@ -1,7 +1,7 @@
 import { NotFoundError, UsageError } from '../../errors.js'
 import type { Rect, Size } from '../../plane.js'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
-import { levelForSize, sourcePixels } from '../../pyramid/read-scaled.js'
+import { levelForSize } from '../../pyramid/read-scaled.js'
 import { MAX_EDGE, type PictureFormat } from '../../render/picture.js'
 import { type Parameters, readInteger } from '../http/parameters.js'
 import { readLevel, readRectangle } from '../http/rectangle.js'
@@ -112,12 +112,16 @@ export function checkCropSize({ width, height }: Size, pixels: number, format: C
   }
 }
 
-/** @throws {RequestRefusal} too much must be read for it. */
-export function checkCropSource(geometry: MosaicGeometry, { rect, level }: CropPlan): void {
-  const pixels = sourcePixels(geometry, level, rect)
+/**
+ * Refuse what too much must be read for.
+ *
+ * @param pixels of all channels and layers together.
+ * @throws {RequestRefusal} too many.
+ */
+export function checkSourcePixels(pixels: number): void {
   if (pixels <= MAX_SOURCE_PIXELS) return
   throw new RequestRefusal(
     'TOO_LARGE',
-    `The crop would be made from ${pixels} px of level ${level}, and up to ${MAX_SOURCE_PIXELS} are read; keep its aspect nearer to that of the rectangle, or ask for less.`,
+    `The crop would be made from ${pixels} px of all its channels and layers, and up to ${MAX_SOURCE_PIXELS} are read; keep its aspect nearer to that of the rectangle, or ask for less.`,
   )
 }

@@ -1,9 +1,9 @@
 import sharp, { type Sharp } from 'sharp'
 import type { Pyramid } from '../../pyramid/pyramid.js'
-import { levelForSize } from '../../pyramid/read-scaled.js'
+import { levelForSize, sourcePixels } from '../../pyramid/read-scaled.js'
 import { DEFAULT_QUALITY } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
-import { type CropPlan, checkCropSource } from '../crops/crop-plan.js'
+import { type CropPlan, checkSourcePixels } from '../crops/crop-plan.js'
 import { readLayers } from '../crops/read-picture.js'
 import type { PictureStyle } from '../tiles/picture-style.js'
 import type { Quality, Turn, WantedImage } from './iiif-image.js'
@@ -23,11 +23,11 @@ export function isDrawnDirectly({ turn, quality }: WantedImage): boolean {
   return turn.degrees === 0 && !turn.isMirrored && quality !== 'bitonal'
 }
 
-/** @throws {RequestRefusal} too much must be read for it. */
-export function planImage({ geometry }: Pyramid, { rect, size }: WantedImage): CropPlan {
-  const plan = { rect, size, level: levelForSize(geometry, rect, size) }
-  checkCropSource(geometry, plan)
-  return plan
+/** @param channels that are read for it. @throws {RequestRefusal} too much must be read for it. */
+export function planImage({ geometry }: Pyramid, { rect, size }: WantedImage, channels: number): CropPlan {
+  const level = levelForSize(geometry, rect, size)
+  checkSourcePixels(channels * sourcePixels(geometry, level, rect))
+  return { rect, size, level }
 }
 
 /** Draw an image, then turn it. */

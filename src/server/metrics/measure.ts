@@ -33,7 +33,11 @@ export function measure(metrics: Metrics, parts: MeasuredParts): void {
   metrics.counter('tilestage_cache_hits_total', 'Times that what was asked for was kept.', () => store.hits)
   metrics.counter('tilestage_cache_misses_total', 'Times that it was not.', () => store.misses)
 
-  metrics.gauge('tilestage_tiles_pending', 'Tiles that are being made, or wait for it.', () => drawing.cache.pending)
+  metrics.gauge(
+    'tilestage_tiles_pending',
+    'Tiles and small crops that are being made, or wait for it.',
+    () => drawing.cache.pending,
+  )
   metrics.gauge('tilestage_reads_pending', 'Tiles that are being read, or wait for it.', () => drawing.tiles.pending)
   metrics.gauge('tilestage_pictures_waiting', 'Pictures that wait for a thread.', () => sum(crew => crew.waiting))
   metrics.gauge('tilestage_pictures_drawing', 'Pictures that are being drawn.', () => sum(crew => crew.drawing))

@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
 import type { MosaicSelection, Pyramid } from '../../pyramid/pyramid.js'
-import { readScaled } from '../../pyramid/read-scaled.js'
+import { readScaled, sourcePixels } from '../../pyramid/read-scaled.js'
 import type { PictureRows } from '../../pyramid/resample.js'
 import { writeNpy } from '../../render/npy-file.js'
 import { writeOmeTiff } from '../../render/ome-tiff.js'
@@ -16,7 +16,7 @@ import {
   type CropFormat,
   type CropPlan,
   checkCropSize,
-  checkCropSource,
+  checkSourcePixels,
   describePadding,
   planCrop,
 } from '../crops/crop-plan.js'
@@ -37,20 +37,30 @@ import { PICTURE_PARAMETERS } from '../openapi/picture-doc.js'
 import { documented, type ParameterDocs } from '../openapi/route-doc.js'
 import type { PyramidRegistry } from '../pyramids/registry.js'
 import type { ServedPyramid } from '../pyramids/served-pyramid.js'
+import type { DecodedTiles } from '../tiles/decoded-tiles.js'
+import type { Drawing } from '../tiles/drawing.js'
 import { readPictureStyle } from '../tiles/picture-style.js'
 import type { WorkBudget } from '../work-budget.js'
 
 /** Part of every ETag; to be raised when the same samples give other bytes. */
 const ENCODING_VERSION = 2
 
+/**
+ * A crop of so few pixels, with those that are read for it, is made as a tile is: at once with others, from tiles that are
+ * kept, and kept itself. That is sixteen tiles.
+ */
+const MAX_SMALL_PIXELS = 2 ** 20
+
 const DEFAULT_GAP = 10
 const MAX_GAP = 1000
 
 /** What crops are made with. */
 export interface CropTools {
-  /** Of their own, so that a large crop does not keep tiles waiting. */
+  /** What tiles are made with, and small crops. */
+  readonly drawing: Drawing
+  /** For larger ones, so that they keep neither tiles nor small crops waiting. */
   readonly crew: RenderCrew
-  /** Pixels that are worked on at once. */
+  /** Their pixels that are worked on at once. */
   readonly budget: WorkBudget
   /** Name and version of the program, for files that tell what wrote them. */
   readonly software: string
@@ -184,9 +194,11 @@ export async function answerPicture(
       const drawing = names
         ? await planPanels(names, query, served, others, plan, format)
         : await planPicture(query, served, plan, format)
-      if (isKeptByClient(`${drawing.key}/${format}`, served, [...others.values()], request, reply)) return null
-      const signal = clientSignal(reply)
-      const bytes = await tools.budget.run(drawing.pixels, signal, () => drawing.draw(tools.crew, signal))
+      const all = [served, ...others.values()]
+      const name = nameOf(`${drawing.key}/${format}`)
+      if (isKeptByClient(name, all, request, reply)) return null
+      const isGrowing = all.some(({ pyramid }) => pyramid.growth)
+      const bytes = await drawWith(tools, drawing, isGrowing ? undefined : name, clientSignal(reply))
       reply.type(MEDIA_TYPES[format])
       reply.header('content-disposition', dispositionOf('inline', served.pyramid, plan, format))
       return bytes
@@ -200,7 +212,22 @@ interface PlannedDrawing {
   readonly key: string
   /** Of all that is held in memory. */
   readonly pixels: number
-  draw(crew: RenderCrew, signal: AbortSignal): Promise<Buffer>
+  /** Of all that is read. */
+  readonly sourcePixels: number
+  /** @param tiles that are kept, where it is to be made from them. */
+  draw(crew: RenderCrew, signal: AbortSignal, tiles?: DecodedTiles): Promise<Buffer>
+}
+
+/** @param name of its bytes; undefined where there will be others soon. */
+function drawWith(
+  { drawing: { cache, tiles, crew: tileCrew }, crew, budget }: CropTools,
+  { pixels, sourcePixels, draw }: PlannedDrawing,
+  name: string | undefined,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  if (name !== undefined && pixels + sourcePixels <= MAX_SMALL_PIXELS)
+    return cache.getOrCompute(`crop/${name}`, unwanted => draw(tileCrew, unwanted, tiles), signal)
+  return budget.run(pixels, signal, () => draw(crew, signal))
 }
 
 /** One picture of one or several channels. */
@@ -214,12 +241,14 @@ async function planPicture(
   const { layers, key, background, quality } = await readPictureStyle(query, served)
   const pixels = plan.size.width * plan.size.height * layers.length
   checkCropSize(plan.size, pixels, format)
-  checkCropSource(pyramid.geometry, plan)
+  const read = layers.length * sourcePixels(pyramid.geometry, plan.level, plan.rect)
+  checkSourcePixels(read)
   return {
     key: `${pyramid.id}.${pyramid.version}/${keyOfPlan(plan)}/${key}`,
     pixels,
-    async draw(crew, signal) {
-      const drawn = await readLayers(pyramid, layers, plan, signal)
+    sourcePixels: read,
+    async draw(crew, signal, tiles) {
+      const drawn = await readLayers(pyramid, layers, plan, signal, tiles)
       return crew.render({ ...plan.size, layers: drawn, isGivenAway: true, format, quality, background }, signal)
     },
   }
@@ -244,15 +273,18 @@ async function planPanels(
   const whole = sideBySideSize(plan.size, layers.length, gap)
   const pixels = whole.width * whole.height
   checkCropSize(whole, pixels, format)
-  for (const layer of layers) checkCropSource(layer.served.pyramid.geometry, layer.plan)
+  let read = 0
+  for (const { served, plan } of layers) read += sourcePixels(served.pyramid.geometry, plan.level, plan.rect)
+  checkSourcePixels(read)
   const shown = layers.map(({ key, name }) => (labels ? [key, name] : [key]))
   return {
     key: JSON.stringify([keyOfPlan(plan), shown, gap, background, quality]),
     pixels,
-    async draw(crew, signal) {
+    sourcePixels: read,
+    async draw(crew, signal, tiles) {
       const drawn: PictureLayer[] = []
       for (const { served, selection, style, plan: there } of layers)
-        drawn.push({ ...(await readPicture(served.pyramid, selection, there, signal)), style })
+        drawn.push({ ...(await readPicture(served.pyramid, selection, there, signal, tiles)), style })
       const sideBySide = { gap, names: labels ? layers.map(({ name }) => name) : undefined }
       const picture = { ...plan.size, layers: drawn, sideBySide, isGivenAway: true, format, quality, background }
       return crew.render(picture, signal)
@@ -328,10 +360,10 @@ async function answerSamples(
     const channels = readIndexes(query, 'channel', pyramid.channels.length) ?? [...pyramid.channels.keys()]
     const pixels = size.width * size.height * channels.length
     checkCropSize(size, pixels, file.format)
-    checkCropSource(pyramid.geometry, plan)
+    checkSourcePixels(channels.length * sourcePixels(pyramid.geometry, level, rect))
     const { zPlane, timePoint } = selection
     const key = [pyramid.id, pyramid.version, keyOfPlan(plan), channels, zPlane, timePoint, file.format].join('/')
-    if (isKeptByClient(key, served, [], request, reply)) return null
+    if (isKeptByClient(nameOf(key), [served], request, reply)) return null
     const signal = clientSignal(reply)
     const rowsOf = (channel: number): AsyncIterable<PictureRows> =>
       readScaled(pyramid, { ...selection, channel }, level, rect, size, { signal })
@@ -365,21 +397,21 @@ function declarePadding(reply: FastifyReply, plan: CropPlan, { geometry }: Pyram
 /**
  * Set the headers that say how long an answer may be kept.
  *
- * @param key the same for the same bytes. @param others pyramids that show in it as well.
+ * @param name of the bytes. @param all pyramids that show in it, the one in the path first.
  * @returns whether the client has these bytes already; the reply is a 304 then.
  */
 function isKeptByClient(
-  key: string,
-  served: ServedPyramid,
-  others: readonly ServedPyramid[],
+  name: string,
+  all: readonly ServedPyramid[],
   request: FastifyRequest<PyramidRoute>,
   reply: FastifyReply,
 ): boolean {
+  const [served, ...others] = all
   const { version, growth } = served.pyramid
   const freshness = freshnessOf(served, readText(request.query, 'v'), growth ? undefined : version)
-  const etag = `"${createHash('sha256').update(`${ENCODING_VERSION} ${key}`).digest('base64url').slice(0, 22)}"`
+  const etag = `"${name}"`
   // What there is of a growing pyramid has no version, and that in the URL says nothing of other pyramids.
-  const isGrowing = [served, ...others].some(({ pyramid }) => pyramid.growth)
+  const isGrowing = all.some(({ pyramid }) => pyramid.growth)
   const isOwn = others.length === 0
   const caching = isGrowing ? NOT_KEPT : cachingOf(isOwn || freshness === 'other' ? freshness : 'unversioned', etag)
   // Of a first try, whose pyramid was overwritten.
@@ -387,6 +419,11 @@ function isKeptByClient(
   if (!isKnown(request.headers, caching)) return false
   reply.code(304)
   return true
+}
+
+/** A short name of bytes. @param key the same for the same ones. */
+function nameOf(key: string): string {
+  return createHash('sha256').update(`${ENCODING_VERSION} ${key}`).digest('base64url').slice(0, 22)
 }
 
 function keyOfPlan({ rect, size, level }: CropPlan): string {

@@ -162,7 +162,7 @@ async function answerImage(
     const selections = style.layers.map(({ selection }) => selection)
     return answerTile(drawing, served, { pyramid, ...tile, format, selections, style }, asked, signal)
   }
-  const plan = planImage(pyramid, wanted)
+  const plan = planImage(pyramid, wanted, style.layers.length)
   const freshness = freshnessOf(served, readText(query, 'v'), pyramid.growth ? undefined : pyramid.version)
   // What there is of a growing pyramid has no version.
   const headers = pyramid.growth ? NOT_KEPT : cachingOf(freshness, etagOf(served, wanted, style))
