@@ -77,11 +77,12 @@ export async function planLayers(
   main: ServedPyramid,
   others: ReadonlyMap<string, ServedPyramid>,
   plan: CropPlan,
+  signal: AbortSignal,
 ): Promise<CropLayer[]> {
   return Promise.all(
     names.map(async ({ id, channel }, i) => {
       const served = (id === undefined ? undefined : others.get(id)) ?? main
-      const style = await readPictureStyle({ ...query, ...styleOf(query, i, names.length), channel }, served)
+      const style = await readPictureStyle({ ...query, ...styleOf(query, i, names.length), channel }, served, signal)
       const [{ selection, style: layer }] = style.layers
       const { name } = served.pyramid.channels[selection.channel]
       return {

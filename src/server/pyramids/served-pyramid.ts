@@ -5,6 +5,8 @@ import { automaticWindow, type ContrastWindow } from '../../pyramid/histogram.js
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { isPlainRgb } from '../../render/channel-colours.js'
 import type { TileChanges } from '../events/tile-changes.js'
+import { SharedWork } from '../tiles/shared-work.js'
+import { WorkBudget } from '../work-budget.js'
 
 /** What a `v` in a URL is worth. */
 export type Freshness =
@@ -16,6 +18,12 @@ export type Freshness =
   | 'other'
   /** Of a pyramid that was overwritten: its tiles no longer exist. */
   | 'gone'
+
+/** Of all pyramids together, one channel is counted at a time: each may take a second or two. */
+const counting = new WorkBudget(1, 1)
+
+/** While a pyramid grows, a channel is counted again when it has so many times the samples. */
+const GROWTH_OF_COUNT = 1.25
 
 let pyramidsOpened = 0
 
@@ -34,7 +42,9 @@ export class ServedPyramid {
   /** Of a growing one. */
   changes: TileChanges | undefined
   readonly #windows = new Map<number, Promise<ContrastWindow>>()
-  readonly #equalizations = new Map<number, Promise<Histogram>>()
+  /** By channel, and how many samples the channel had then. */
+  readonly #equalizations = new Map<number, { readonly histogram: Histogram; readonly of: number }>()
+  readonly #counts = new SharedWork<Histogram>()
   #users = 0
   #retired = false
 
@@ -87,15 +97,22 @@ export class ServedPyramid {
     return window
   }
 
-  /** The histogram that a channel is equalized by; computed once, or anew each time while the pyramid grows. */
-  equalization(channel: number): Promise<Histogram> {
+  /**
+   * The histogram that a channel is equalized by; counted once, or now and then while the pyramid grows, for all who ask.
+   *
+   * @param signal this caller's; counting goes on while others wait.
+   * @throws as `Pyramid.readTile`, or the signal's reason.
+   */
+  async equalization(channel: number, signal = new AbortController().signal): Promise<Histogram> {
     const known = this.#equalizations.get(channel)
-    if (known) return known
-    const counted = equalizationOf(this.pyramid, channel)
-    if (this.pyramid.growth) return counted
-    this.#equalizations.set(channel, counted)
-    counted.catch(() => this.#equalizations.delete(channel))
-    return counted
+    const { total } = await this.pyramid.histogram(channel)
+    if (known && Math.max(total, known.of) <= GROWTH_OF_COUNT * Math.min(total, known.of)) return known.histogram
+    const count = async (unwanted: AbortSignal): Promise<Histogram> => {
+      const histogram = await equalizationOf(this.pyramid, channel, { signal: unwanted })
+      this.#equalizations.set(channel, { histogram, of: total })
+      return histogram
+    }
+    return this.#counts.share(String(channel), unwanted => counting.run(1, unwanted, () => count(unwanted)), signal)
   }
 
   /**

@@ -191,14 +191,15 @@ export async function answerPicture(
       const query = { ...request.query, ...parametersOf(served) }
       const plan = planCrop(query, served.pyramid.geometry, format)
       declarePadding(reply, plan, served.pyramid)
+      const signal = clientSignal(reply)
       const drawing = names
-        ? await planPanels(names, query, served, others, plan, format)
-        : await planPicture(query, served, plan, format)
+        ? await planPanels(names, query, served, others, plan, format, signal)
+        : await planPicture(query, served, plan, format, signal)
       const all = [served, ...others.values()]
       const name = nameOf(`${drawing.key}/${format}`)
       if (isKeptByClient(name, all, request, reply)) return null
       const isGrowing = all.some(({ pyramid }) => pyramid.growth)
-      const bytes = await drawWith(tools, drawing, isGrowing ? undefined : name, clientSignal(reply))
+      const bytes = await drawWith(tools, drawing, isGrowing ? undefined : name, signal)
       reply.type(MEDIA_TYPES[format])
       reply.header('content-disposition', dispositionOf('inline', served.pyramid, plan, format))
       return bytes
@@ -236,9 +237,10 @@ async function planPicture(
   served: ServedPyramid,
   plan: CropPlan,
   format: PictureFormat,
+  signal: AbortSignal,
 ): Promise<PlannedDrawing> {
   const { pyramid } = served
-  const { layers, key, background, quality } = await readPictureStyle(query, served)
+  const { layers, key, background, quality } = await readPictureStyle(query, served, signal)
   const pixels = plan.size.width * plan.size.height * layers.length
   checkCropSize(plan.size, pixels, format)
   const read = layers.length * sourcePixels(pyramid.geometry, plan.level, plan.rect)
@@ -262,6 +264,7 @@ async function planPanels(
   others: ReadonlyMap<string, ServedPyramid>,
   plan: CropPlan,
   format: PictureFormat,
+  signal: AbortSignal,
 ): Promise<PlannedDrawing> {
   const gap = readInteger(query, 'gap', { min: 0, max: MAX_GAP }) ?? DEFAULT_GAP
   const labels = readFlag(query, 'labels') ?? false
@@ -269,7 +272,7 @@ async function planPanels(
     { background: query.background, quality: query.quality },
     served,
   )
-  const layers = await planLayers(names, query, served, others, plan)
+  const layers = await planLayers(names, query, served, others, plan, signal)
   const whole = sideBySideSize(plan.size, layers.length, gap)
   const pixels = whole.width * whole.height
   checkCropSize(whole, pixels, format)

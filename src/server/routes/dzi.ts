@@ -39,7 +39,7 @@ export function registerDeepZoomRoutes(app: FastifyInstance, registry: PyramidRe
       registry.use(request.params.id, async served => {
         const format = readPictureFormat(request.query)
         // A look that makes no sense is told here, not by every tile.
-        await readPictureStyle(request.query, served)
+        await readPictureStyle(request.query, served, clientSignal(reply))
         reply.headers({ 'cache-control': 'no-store', 'content-type': 'application/xml; charset=utf-8' })
         return describe(served.pyramid.geometry, format)
       }),
@@ -72,7 +72,7 @@ export function registerDeepZoomRoutes(app: FastifyInstance, registry: PyramidRe
         const { pyramid } = served
         const [column, row, format] = readTileFile(params.file)
         const place = readPlace(pyramid.geometry, params.level, column, row)
-        const style = await readPictureStyle(query, served)
+        const style = await readPictureStyle(query, served, signal)
         const selections = style.layers.map(({ selection }) => selection)
         return answerTile(drawing, served, { pyramid, ...place, format, selections, style }, request, signal)
       })

@@ -76,7 +76,7 @@ export function registerEqualizationRoute(app: FastifyInstance, registry: Pyrami
       group: 'Regions',
       summary: 'The histogram that a channel is equalized by',
       description:
-        'Of 8- and 16-bit integers one bin a value; of other samples 256 bins from the smallest to the largest, as scikit-image counts them. Counted once from the samples of full resolution.',
+        'Of 8- and 16-bit integers one bin a value; of other samples 256 bins from the smallest to the largest, as scikit-image counts them: once, from the finest level at which all planes together have at most 67 million pixels.',
       query: { channel: { type: 'integer', description: 'The channel.', fallback: 0 } },
       answers: { 200: 'The histogram, as `/histogram` gives it.' },
       cost: 'work',
@@ -85,7 +85,8 @@ export function registerEqualizationRoute(app: FastifyInstance, registry: Pyrami
       registry.use(request.params.id, async served => {
         const channel = readIndex(request.query, 'channel', served.pyramid.channels.length)
         reply.header('cache-control', 'no-store')
-        return { channel, sampleType: served.pyramid.sampleType, ...(await served.equalization(channel)) }
+        const equalization = await served.equalization(channel, clientSignal(reply))
+        return { channel, sampleType: served.pyramid.sampleType, ...equalization }
       }),
   )
 }

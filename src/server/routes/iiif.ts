@@ -83,7 +83,7 @@ export function registerIiifRoutes(
     (request, reply) => {
       const identifier = readIdentifier(request.params.id)
       return registry.use(identifier.id, async served => {
-        const { layers } = await readPictureStyle(identifier.look, served)
+        const { layers } = await readPictureStyle(identifier.look, served, clientSignal(reply))
         const id = `${request.protocol}://${request.host}${basePath}iiif/3/${writeIdentifier(identifier)}`
         reply.headers({ ...NOT_KEPT, vary: 'Origin, Accept', 'content-type': infoType(request.headers.accept) })
         const info = describeImage(id, served.pyramid.geometry, sizeLimits(layers.length))
@@ -153,7 +153,7 @@ async function answerImage(
   const { pyramid } = served
   const query = { ...request.query, ...look }
   const asked = { query, headers: request.headers }
-  const chosen = await readPictureStyle(query, served)
+  const chosen = await readPictureStyle(query, served, signal)
   const wanted = readImage(request.params, pyramid.geometry.size, sizeLimits(chosen.layers.length))
   const style = styleOfQuality(chosen, wanted.quality)
   const { format } = wanted

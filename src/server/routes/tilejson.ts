@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { MosaicGeometry } from '../../pyramid/mosaic-geometry.js'
 import type { PictureFormat } from '../../render/picture.js'
+import { clientSignal } from '../http/client-signal.js'
 import { type PyramidRoute, readText } from '../http/parameters.js'
 import { PICTURE_PARAMETERS } from '../openapi/picture-doc.js'
 import { documented } from '../openapi/route-doc.js'
@@ -41,7 +42,7 @@ export function registerTileJsonRoute(app: FastifyInstance, registry: PyramidReg
       registry.use(request.params.id, async served => {
         const format = readPictureFormat(request.query)
         // A look that makes no sense is told here, not by every tile.
-        await readPictureStyle(request.query, served)
+        await readPictureStyle(request.query, served, clientSignal(reply))
         reply.header('cache-control', 'no-store')
         return describeTiles(served, tileTemplate(request, served, format, basePath))
       }),

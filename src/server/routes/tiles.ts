@@ -74,7 +74,7 @@ export function registerTileRoutes(
   const findOut = async (request: FastifyRequest<TileRoute>, reply: FastifyReply): Promise<void> => {
     const signal = clientSignal(reply)
     const answer = await registry.use(request.params.id, async served => {
-      const wanted = await readWantedTile(request.params, request.query, served)
+      const wanted = await readWantedTile(request.params, request.query, served, signal)
       const answer = await answerTile(drawing, served, wanted, request, signal)
       if (answer.key !== undefined && !wanted.pyramid.growth) {
         const ready: ReadyAnswer = { key: answer.key, headers: answer.headers }

@@ -46,9 +46,14 @@ const MAX_CHANNELS = 16
  * What is left out: the first channel, plane and time point; the automatic window of the channel; a linear stretch, gamma
  * 1, not inverted; grey for one channel, else the channel's own colour or a usual one.
  *
+ * @param signal aborts when nobody waits for what is equalized any more: all of a channel may be read for it.
  * @throws {UsageError} a value that makes no sense, or a list of another length. @throws {NotFoundError} no such plane.
  */
-export async function readPictureStyle(query: Parameters, served: ServedPyramid): Promise<PictureStyle> {
+export async function readPictureStyle(
+  query: Parameters,
+  served: ServedPyramid,
+  signal?: AbortSignal,
+): Promise<PictureStyle> {
   const { pyramid } = served
   const channels = readIndexes(query, 'channel', pyramid.channels.length) ?? [0]
   const count = channels.length
@@ -67,7 +72,7 @@ export async function readPictureStyle(query: Parameters, served: ServedPyramid)
   const layers = await Promise.all(
     channels.map(async (channel, i) => {
       const stretch = stretches[i] ?? 'linear'
-      const histogram = stretch === 'equalize' ? await served.equalization(channel) : undefined
+      const histogram = stretch === 'equalize' ? await served.equalization(channel, signal) : undefined
       const style: LayerStyle = {
         ...(await windowOf(served, channel, blacks[i], whites[i], histogram)),
         gamma: gammas[i] ?? 1,

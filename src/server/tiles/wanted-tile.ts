@@ -50,7 +50,12 @@ export type WantedTile = WantedPicture | WantedSamples
  *
  * @throws {NotFoundError} no such format, or a tile outside the grid. @throws {UsageError} a parameter makes no sense.
  */
-export async function readWantedTile(path: TilePath, query: Parameters, served: ServedPyramid): Promise<WantedTile> {
+export async function readWantedTile(
+  path: TilePath,
+  query: Parameters,
+  served: ServedPyramid,
+  signal: AbortSignal,
+): Promise<WantedTile> {
   const { pyramid } = served
   const [y, extension] = splitOnce(path.file)
   const format = PICTURE_FORMATS.find(known => known === extension)
@@ -58,7 +63,7 @@ export async function readWantedTile(path: TilePath, query: Parameters, served: 
   const sampleFormat = path.id === undefined ? undefined : SAMPLE_FORMATS.find(known => known === extension)
   if (format !== undefined) {
     const address = readAddress(pyramid, path.z, path.x, y)
-    const style = await readPictureStyle(query, served)
+    const style = await readPictureStyle(query, served, signal)
     return { pyramid, address, format, selections: style.layers.map(({ selection }) => selection), style }
   }
   if (sampleFormat !== undefined) {
