@@ -93,8 +93,12 @@ t.test('the images of a stack are served by their numbers, with their rows of th
   ])
     t.equal((await json(`/item?x=${x}&y=${y}&units=px`)).n, n, `${x}, ${y}`)
   t.match(await json('/item?x=336&y=475&units=px'), { code: 'NOT_FOUND', message: /behind the last one/ })
-  for (const item of ['300', '999999', 'x', '-1', '1.tif'])
-    t.match(await json(`/items/${item}`), { code: 'NOT_FOUND', message: /There is no image/ }, item)
+  for (const item of ['300', '999999', '9999999999999999', 'x', '-1', '1.tif'])
+    t.match(
+      await json(`/items/${item}`),
+      { code: 'NOT_FOUND', message: new RegExp(`There is no image "?${item}`) },
+      item,
+    )
   t.equal((await app.app.inject(`${url}/items/300.png`)).statusCode, 404)
 
   const wrong: number[] = []

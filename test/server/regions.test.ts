@@ -751,6 +751,29 @@ t.test('of a growing pyramid, a crop shows what is built, nobody keeps it, and t
   t.ok(wanted.length > 0 && wanted.every(({ column }) => column >= 8), 'tiles that are not built are wanted')
 })
 
+t.test('what a crop is made from is bounded, in all of its layers together', async t => {
+  const directory = join(t.testdir({ page: PAGE_FILES }), 'plate')
+  const corners = [0, 20_000].flatMap(um => [0, 1].map(channel => ({ xUm: um, yUm: um, channel })))
+  await build([syntheticSource({ frames: corners, sample: (frame, x) => 100 * frame + x })], directory)
+  const server = await startTestApp(t, { pyramids: [directory] })
+  const [{ pyramid }] = server.registry.list()
+  const ask = (url: string) => server.app.inject(`/pyramids/${pyramid.id}/${url}`)
+  const half = 'x=0&y=0&w=14000&h=14000&units=px&width=1&height=14000'
+  t.equal((await ask(`crop.png?${half}&layers=0`)).statusCode, 200)
+  for (const url of [
+    `crop.png?${half}&layers=0,1`,
+    `crop.png?${half}&channel=0,1`,
+    `crop.tif?${half}`,
+    'crop.png?x=0&y=0&w=20000&h=20000&units=px&width=20000&height=1',
+  ]) {
+    const reply = await ask(url)
+    t.equal(reply.statusCode, 413, url)
+    t.match(reply.json().message, /made from \d{9} px of all its channels and layers, and up to 268435456 are read/)
+  }
+  const image = await server.app.inject(`/iiif/3/${pyramid.id};channel=0,1/0,0,14000,14000/1,14000/0/default.png`)
+  t.equal(image.statusCode, 413, image.body)
+})
+
 t.test('work is given up when the client goes away, and a crop of a damaged pyramid is an error', async t => {
   const directory = join(t.testdir({ page: PAGE_FILES }), 'plate')
   const frames = [0, 2000, 4000].map((xUm): SyntheticFrame => ({ xUm, yUm: 0 }))

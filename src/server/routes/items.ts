@@ -44,6 +44,7 @@ export function registerItemRoutes(app: FastifyInstance, registry: PyramidRegist
           },
         },
         answers: { 200: 'A page of images: number and row of each.', 404: `${NO_ITEMS}.` },
+        cost: 'work',
       }),
     },
     (request, reply) =>
@@ -118,7 +119,7 @@ export function registerItemRoutes(app: FastifyInstance, registry: PyramidRegist
       }),
     },
     (request, reply) => {
-      const [, digits, format] = /^(\d{1,16})(?:\.(png|jpg|webp))?$/.exec(request.params.item) ?? []
+      const [, digits, format] = /^(\d{1,15})(?:\.(png|jpg|webp))?$/.exec(request.params.item) ?? []
       if (digits === undefined)
         throw new NotFoundError(`There is no image ${quote(request.params.item)}; they are numbered from 0.`)
       if (format) return answerItem(registry, tools, Number(digits), format as PictureFormat, request, reply)
