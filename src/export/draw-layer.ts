@@ -1,9 +1,9 @@
-import sharp from 'sharp'
 import type { Size } from '../plane.js'
 import { levelSize } from '../pyramid/mosaic-geometry.js'
 import type { MosaicSelection, Pyramid } from '../pyramid/pyramid.js'
 import { readScaled } from '../pyramid/read-scaled.js'
 import { coloursOf } from '../render/colour-maps.js'
+import { loadSharp } from '../render/load-sharp.js'
 import { DEFAULT_QUALITY } from '../render/picture.js'
 import { onBackground, paint, toRgb, withAlpha } from '../render/raster.js'
 import { shade } from '../render/shade.js'
@@ -36,6 +36,7 @@ export async function drawLayer(layer: DrawnLayer, path: string, signal: AbortSi
   const { pyramid, level, format } = layer
   const rows = `${path}.rows.tif`
   await drawRows(layer, levelSize(pyramid.geometry, level), rows, signal)
+  const sharp = await loadSharp()
   const image = sharp(rows, { limitInputPixels: false, sequentialRead: true })
   await (format === 'jpg' ? image.jpeg({ quality: DEFAULT_QUALITY }) : image.png({ compressionLevel: 6 })).toFile(path)
 }

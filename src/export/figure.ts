@@ -1,7 +1,8 @@
-import sharp, { type OverlayOptions } from 'sharp'
+import type { OverlayOptions } from 'sharp'
 import type { Size } from '../plane.js'
 import { levelForSize } from '../pyramid/read-scaled.js'
 import { drawPicture } from '../render/draw-picture.js'
+import { loadSharp } from '../render/load-sharp.js'
 import { escapeXml } from '../render/ome-xml.js'
 import { stepStyleOf } from '../render/steps.js'
 import { shownText, writeText } from '../render/write-text.js'
@@ -130,6 +131,7 @@ async function asPng({ width, height, heading, panel, panels }: Figure): Promise
     parts.push({ input: Buffer.from(png), left, top })
     await write(title, TITLE_PX, left, top, panel.width)
   }
+  const sharp = await loadSharp()
   return sharp({ create: { width, height, channels: 3, background: `#${GROUND}` } })
     .composite(parts)
     .png()

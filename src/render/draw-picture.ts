@@ -1,6 +1,6 @@
-import sharp from 'sharp'
 import type { SampleArray, Size } from '../plane.js'
 import { coloursOf } from './colour-maps.js'
+import { loadSharp } from './load-sharp.js'
 import type { PictureJob } from './picture.js'
 import { DEFAULT_QUALITY } from './picture.js'
 import { encodePng } from './png.js'
@@ -9,10 +9,6 @@ import { shade } from './shade.js'
 import { joinSideBySide } from './side-by-side.js'
 import type { StepStyle } from './steps.js'
 import { writeNames } from './write-names.js'
-
-// A picture is drawn by one thread; libvips' own threads and its operation cache only cost there.
-sharp.concurrency(1)
-sharp.cache(false)
 
 const DEFAULT_BACKGROUND = '000000'
 /** More than the least takes up to three times as long, and saves a tenth of the bytes. */
@@ -60,6 +56,7 @@ function drawLayers({ width, height, layers, sideBySide }: ThreadPicture): Raste
 async function encodeLossy(raster: Raster, format: 'jpg' | 'webp', quality: number): Promise<Uint8Array<ArrayBuffer>> {
   const direct = raster.palette ? toRgb(raster) : raster
   const { width, height, pixels, channels, covered } = direct
+  const sharp = await loadSharp()
   const image = covered
     ? sharp(withAlpha(pixels, channels, covered), { raw: { width, height, channels: channels === 1 ? 2 : 4 } })
     : sharp(pixels, { raw: { width, height, channels } })

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import sharp from 'sharp'
 import { builtModule } from '../built-module.js'
 import type { Size } from '../plane.js'
+import { loadSharp } from './load-sharp.js'
 
 /** Longer ones are cut off; nothing is wide enough to show them. */
 const MAX_LETTERS = 120
@@ -53,6 +53,7 @@ async function drawText(line: string, fontPx: number, colour: string): Promise<W
   const text = `<span foreground="#${colour}">${escapeMarkup(line)}</span>${STRUT}`
   // The comma keeps "Medium" in the name of the family. At 72 dpi a point is a pixel.
   const font = `Inter Medium, ${fontPx}`
+  const sharp = await loadSharp()
   const { data, info } = await sharp({ text: { text, font, fontfile: FONT_FILE, dpi: 72, rgba: true } })
     .raw()
     .toBuffer({ resolveWithObject: true })

@@ -1,6 +1,7 @@
-import sharp, { type Sharp } from 'sharp'
+import type { Sharp } from 'sharp'
 import type { Pyramid } from '../../pyramid/pyramid.js'
 import { levelForSize, sourcePixels } from '../../pyramid/read-scaled.js'
+import { loadSharp } from '../../render/load-sharp.js'
 import { DEFAULT_QUALITY } from '../../render/picture.js'
 import type { RenderCrew } from '../../render/render-crew.js'
 import { type CropPlan, checkSourcePixels } from '../crops/crop-plan.js'
@@ -46,6 +47,7 @@ export async function drawImage(
   // Without alpha, what is not covered would show what a viewer likes.
   const opaque = background ?? (format === 'jpg' ? '000000' : undefined)
   const png = await crew.render({ ...picture, format: 'png', background: opaque }, signal)
+  const sharp = await loadSharp()
   const image = turned(sharp(png), wanted.turn)
   if (wanted.quality === 'bitonal') image.threshold(BITONAL_THRESHOLD)
   if (format === 'png') return image.png().toBuffer()

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import type { RouteGroup } from '../openapi/route-doc.js'
 
 /** Of requests that no documented route answers. */
@@ -8,30 +8,23 @@ const OTHER = 'Other'
 /** Answers are counted by the first digit of their status. */
 const STATUS_CLASSES = 6
 
+/** A number that is asked when the figures are read. */
+interface Figure {
+  /** A gauge goes up and down, a counter only grows. */
+  readonly kind: 'gauge' | 'counter'
+  readonly name: string
+  readonly help: string
+  readonly read: () => number
+}
+
 /**
  * Figures for Prometheus. While requests are answered, numbers in plain arrays are raised and nothing else; all the rest
  * is asked when somebody reads the figures.
  */
 export class Metrics {
-  readonly #registry = new Registry()
+  readonly #figures: Figure[] = []
   readonly #answers = new Map<string, Uint32Array>()
-  #isMeasuring = false
-
-  constructor() {
-    const requests: Counter<'group' | 'status'> = new Counter({
-      name: 'tilestage_requests_total',
-      help: 'Answers by group of routes (see /docs) and class of status.',
-      labelNames: ['group', 'status'] as const,
-      registers: [this.#registry],
-      collect: () => {
-        requests.reset()
-        for (const [group, counts] of this.#answers)
-          counts.forEach((count, digit) => {
-            if (count > 0) requests.inc({ group, status: `${digit}xx` }, count)
-          })
-      },
-    })
-  }
+  #registry: Promise<Registry> | undefined
 
   /** Count what the routes that are registered from now on answer. Event streams are no answers that end. */
   countAnswers(app: FastifyInstance): void {
@@ -52,27 +45,60 @@ export class Metrics {
 
   /** A number that goes up and down, asked when the figures are read. */
   gauge(name: string, help: string, read: () => number): void {
-    const gauge: Gauge = new Gauge({ name, help, registers: [this.#registry], collect: () => gauge.set(read()) })
+    this.#figures.push({ kind: 'gauge', name, help, read })
   }
 
   /** A number that only grows, asked when the figures are read. */
   counter(name: string, help: string, read: () => number): void {
-    const counter: Counter = new Counter({
-      name,
-      help,
-      registers: [this.#registry],
-      collect: () => {
-        counter.reset()
-        counter.inc(read())
-      },
-    })
+    this.#figures.push({ kind: 'counter', name, help, read })
   }
 
   /** All figures in Prometheus' text format. Those of the process and its event loop begin with the first call. */
   async read(): Promise<{ readonly type: string; readonly text: string }> {
-    if (!this.#isMeasuring) collectDefaultMetrics({ register: this.#registry })
-    this.#isMeasuring = true
-    return { type: this.#registry.contentType, text: await this.#registry.metrics() }
+    this.#registry ??= this.#register()
+    const registry = await this.#registry
+    return { type: registry.contentType, text: await registry.metrics() }
+  }
+
+  /** Most servers are never asked for their figures, so the library is loaded when one is. */
+  async #register(): Promise<Registry> {
+    const { Counter, collectDefaultMetrics, Gauge, Registry } = await import('prom-client')
+    const registry = new Registry()
+    const registers = [registry]
+    const answers = this.#answers
+    new Counter({
+      name: 'tilestage_requests_total',
+      help: 'Answers by group of routes (see /docs) and class of status.',
+      labelNames: ['group', 'status'] as const,
+      registers,
+      collect() {
+        this.reset()
+        for (const [group, counts] of answers)
+          counts.forEach((count, digit) => {
+            if (count > 0) this.inc({ group, status: `${digit}xx` }, count)
+          })
+      },
+    })
+    for (const { kind, name, help, read } of this.#figures) {
+      const told = { name, help, registers }
+      if (kind === 'gauge')
+        new Gauge({
+          ...told,
+          collect() {
+            this.set(read())
+          },
+        })
+      else
+        new Counter({
+          ...told,
+          collect() {
+            this.reset()
+            this.inc(read())
+          },
+        })
+    }
+    collectDefaultMetrics({ register: registry })
+    return registry
   }
 
   #countsOf(group: RouteGroup | typeof OTHER): Uint32Array {
