@@ -5,6 +5,7 @@ import type { FrameSource } from '../frame-source.js'
 import { describeLayers } from '../layered-image.js'
 import { ReaderSource } from '../reader-source.js'
 import { findContent } from './datastack-content.js'
+import { DATASTACK_ENDING } from './datastack-format.js'
 import { type DatastackReaderData, openFrameReader } from './datastack-reader.js'
 import { KEPT_CHUNK_BYTES, ZarrArrays } from './zarr-array.js'
 
@@ -12,8 +13,6 @@ import { KEPT_CHUNK_BYTES, ZarrArrays } from './zarr-array.js'
 const READER_MODULE = builtModule('sources/datastack/datastack-reader.js').href
 /** Of the decoders and of a block on its way, in a thread, as measured. */
 const THREAD_BYTES = 40 * 2 ** 20
-
-export const DATASTACK_ENDING = /\.datastack$/i
 
 /**
  * Open a `.datastack` file of maxrf4u: zarr arrays, of either generation, in a ZIP archive.
