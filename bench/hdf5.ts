@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync } from 'node:zlib'
 import { type Dataset, File, ready } from 'h5wasm/node'
+import { openSpool } from '../src/sources/hdf5/pyme-spool.js'
 import { account, median } from './account.js'
 import { comparePyramids } from './compare-pyramids.js'
 
@@ -26,9 +27,6 @@ const OPENED_FRAMES = 10_000
 const frames = Number(process.argv[2] ?? 400)
 const runs = Number(process.argv[3] ?? 7)
 
-const { openSpool } = (await import(
-  new URL('../sources/hdf5/pyme-spool.js', import.meta.url).href
-)) as typeof import('../src/sources/hdf5/pyme-spool.js')
 await ready
 
 compareBuilds()

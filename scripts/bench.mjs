@@ -13,25 +13,20 @@ function run(...command) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-/** Benchmarks use the program as it was compiled beside them: its modules find worker threads and WebAssembly there. */
-function useCompiledProgram(build) {
-  build.onResolve({ filter: /^(\.\.\/)+src\// }, ({ path }) => ({
-    path: path.replace(/^(\.\.\/)+src\//, '../'),
-    external: true,
-  }))
-}
-
 run(join(root, 'scripts', 'build.mjs'))
 await build({
   entryPoints: readdirSync(join(root, 'bench'))
     .filter(file => file.endsWith('.ts'))
     .map(file => join(root, 'bench', file)),
-  outdir: join(root, 'dist', 'bench'),
+  outdir: join(root, 'dist'),
+  entryNames: 'bench/[name]',
+  // Beside the program's own modules: what they share finds worker threads and WebAssembly there.
+  chunkNames: 'bench-[hash]',
   bundle: true,
+  splitting: true,
   platform: 'node',
   format: 'esm',
   packages: 'external',
-  plugins: [{ name: 'compiled-program', setup: useCompiledProgram }],
   logLevel: 'error',
 })
 run(join(root, 'dist', 'bench', `${name}.js`), ...args)

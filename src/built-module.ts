@@ -3,5 +3,10 @@
  * itself runs from `src/`, as it does in tests.
  */
 export function builtModule(path: string): URL {
-  return new URL(`../dist/${path}`, import.meta.url)
+  return packagedFile(`dist/${path}`)
+}
+
+/** Where a file of the package lies: this module is one folder below its root, in `src/` and in `dist/`. */
+export function packagedFile(path: string): URL {
+  return new URL(`../${path}`, import.meta.url)
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { packagedFile } from '../built-module.js'
 import { BUILD_FLAGS, type Flags } from '../config.js'
 import { FolderInUseError } from '../engine/build-lock.js'
 import { buildPyramid } from '../engine/build-pyramid.js'
@@ -125,7 +126,7 @@ class ShownBuild {
 /** `tilestage demo`: view the sample plate that comes with the program. */
 export async function demo(flags: Flags, terminal: Terminal): Promise<number> {
   if (flags.positionals.length > 0) throw new UsageError('tilestage demo takes no series; tilestage view does.')
-  const plate = join(dirname(fileURLToPath(import.meta.url)), '../../examples/plate')
+  const plate = fileURLToPath(packagedFile('examples/plate'))
   return view(flags.withPositionals([plate]), terminal)
 }
 

@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
+import { builtModule } from '../built-module.js'
 import { CorruptDataError, ERROR_CLASSES, type ErrorCode } from '../errors.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
 import { ReadMemory } from '../pyramid/read-memory.js'
@@ -10,7 +11,7 @@ import { buildApp } from '../server/app.js'
 import { PyramidRegistry } from '../server/pyramids/registry.js'
 
 /** The built viewer. */
-export const PAGE_FOLDER = fileURLToPath(new URL('../public', import.meta.url))
+export const PAGE_FOLDER = fileURLToPath(builtModule('public'))
 
 /** What the server would answer, without listening: exports of a page hold its answers as files. */
 export class LocalAnswers {

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { builtModule } from '../built-module.js'
 import { fromSystemError, SourceUnavailableError, systemCode, UsageError } from '../errors.js'
 import type { BuildFeed } from '../pyramid/build-feed.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
@@ -73,7 +74,7 @@ export interface RunningServer {
 /** What one client may ask for where others reach the server: several browsers at their fastest. */
 const REQUESTS_PER_SECOND = 1000
 
-const BUILT_ASSETS = fileURLToPath(new URL('../public', import.meta.url))
+const BUILT_ASSETS = fileURLToPath(builtModule('public'))
 
 /**
  * Open the pyramids and listen.

@@ -15,7 +15,7 @@ const MOST_PACKED_BYTES = 8e6
 /** What may be in the package. */
 const WANTED = [
   /^(package\.json|LICENSE|(README|CHANGELOG)\.md|src\/sources\/README\.md)$/,
-  /^dist\/(?!bench\/).*\.(js|wasm|html|css|ttf|LICENSE)$/,
+  /^dist\/(?!bench[/-]).*\.(js|wasm|html|css|ttf|LICENSE)$/,
   /^(docs|examples)\/.*\.(md|webp|json|pzf|ipynb|mjs|html)$/,
 ]
 
@@ -78,7 +78,7 @@ t.test('the package holds the built program, the sample plate and the pages, and
     paths.filter(path => !WANTED.some(pattern => pattern.test(path))),
     [],
   )
-  const built = [...(await filesBelow(join(ROOT, 'dist'))).keys()].filter(path => !path.startsWith('bench/'))
+  const built = [...(await filesBelow(join(ROOT, 'dist'))).keys()].filter(path => !/^bench[/-]/.test(path))
   t.same(paths.filter(path => path.startsWith('dist/')).sort(), built.map(path => `dist/${path}`).sort())
   for (const path of ['LICENSE', 'README.md', 'docs/http-api.md', 'examples/plate/well_A1.pcs/frame00000.pzf']) {
     t.ok(paths.includes(path), path)
