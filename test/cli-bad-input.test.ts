@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { PLATE, shell, tilestage } from './run-cli.js'
+import { PLATE, shell, tilestage, tilestageProcess } from './run-cli.js'
 import { composePzf, plainEvents, plainMetadata, writeSeries } from './sources/write-series.js'
 
 const canMount = spawnSync('unshare', ['-rm', 'true']).status === 0
@@ -162,7 +162,7 @@ t.test('two builds do not write to one folder, and the lock of one that was kill
   const cwd = t.testdir()
   const args = ['build', join(PLATE, 'well_A1.pcs'), '--output', 'p', '--progress', 'json']
   let second: ReturnType<typeof tilestage> | undefined
-  const first = await tilestage(args, {
+  const first = await tilestageProcess(args, {
     cwd,
     onOutput(stdout, child) {
       if (second || !stdout.includes('started')) return

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { freePort } from './free-port.js'
-import { CLI, PLATE, type RunOptions, shell, tilestage } from './run-cli.js'
+import { CLI, PLATE, type RunOptions, shell, tilestage, tilestageProcess } from './run-cli.js'
 import { composePzf, plainMetadata, writeSeries } from './sources/write-series.js'
 
 const jsonLines = (text: string): Record<string, unknown>[] =>
@@ -23,7 +23,7 @@ async function serving(
   options: RunOptions = {},
 ): Promise<{ status: number | null; stdout: string; stderr: string }> {
   let using: Promise<unknown> | undefined
-  const finished = await tilestage(args, {
+  const finished = await tilestageProcess(args, {
     ...options,
     onOutput(stdout, child) {
       const url = /http:\/\/[^\s"]+/.exec(stdout)?.[0]
@@ -91,7 +91,7 @@ t.test('an environment variable stands in for its flag, and is named where it is
 })
 
 t.test('help is printed for the program and for every command, with examples', async t => {
-  const program = await tilestage(['--help'])
+  const program = await tilestageProcess(['--help'])
   t.equal(program.status, 0)
   for (const name of ['build', 'serve', 'view', 'info', 'export', 'demo']) {
     t.match(program.stdout, `tilestage ${name}`)
@@ -203,7 +203,7 @@ for (const [signal, expected] of [
     const cwd = t.testdir()
     const args = ['build', join(PLATE, 'well_A1.pcs'), '--output', 'p', '--progress', 'json']
     let isStopped = false
-    const { status, stderr } = await tilestage(args, {
+    const { status, stderr } = await tilestageProcess(args, {
       cwd,
       onOutput(stdout, child) {
         // A second signal ends the program on the spot.
@@ -395,7 +395,7 @@ t.test('with --wait a build follows the one that writes to its output', async t 
   const refused = await tilestage(args, { cwd })
   t.match(refused, { status: 1, stderr: `tilestage: Another build writes to ${join(cwd, 'p')} (process ` })
   let isStopped = false
-  const waited = await tilestage([...args, '--wait'], {
+  const waited = await tilestageProcess([...args, '--wait'], {
     cwd,
     onOutput(stdout) {
       if (stdout.includes('Another build') && !isStopped) isStopped = watching.kill()

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { parseArgsStringToArgv } from 'string-argv'
 import type { Test } from 'tap'
-import { type RunOptions, tilestage } from '../run-cli.js'
+import { type RunOptions, tilestageProcess } from '../run-cli.js'
 
 /** One command of a page: `curl … # STATUS`. */
 export interface Example {
@@ -142,7 +142,7 @@ export function startCommand(t: Test, args: readonly string[], cwd: string, want
       end = () => child.kill('SIGINT')
       if (wanted.test(stdout)) resolve(stdout)
     }
-    const ended = tilestage(args, { cwd, env, onOutput }).then(({ stderr }) => reject(new Error(stderr)))
+    const ended = tilestageProcess(args, { cwd, env, onOutput }).then(({ stderr }) => reject(new Error(stderr)))
     t.teardown(() => [end(), ended][1])
   })
 }

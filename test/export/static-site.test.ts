@@ -17,7 +17,7 @@ import {
   setContrast,
   truthOf,
 } from '../public/picture-truth.js'
-import { PLATE, shell, tilestage } from '../run-cli.js'
+import { PLATE, shell, tilestage, tilestageProcess } from '../run-cli.js'
 import { unpackFixture } from '../unpack-fixture.js'
 
 const folder = t.testdir({})
@@ -190,7 +190,7 @@ t.test('an export that is stopped leaves the page before it, and the next one go
   const earlier = await filesOf(root)
   const args = ['export', platePath, '--to', root, '--format', 'static', '--progress', 'json']
   let isStopped = false
-  const killed = await tilestage(args, {
+  const killed = await tilestageProcess(args, {
     onOutput: (stdout, child) => {
       if (!isStopped && stdout.includes('"filesDone"')) isStopped = child.kill('SIGTERM')
     },

@@ -12,7 +12,7 @@ import { clientOf, RateLimit } from '../../src/server/access/rate-limit.js'
 import { UrlSigner } from '../../src/server/access/url-signer.js'
 import { startServer } from '../../src/server/serve.js'
 import { writePymePyramid } from '../pyramid/write-pyme-pyramid.js'
-import { tilestage } from '../run-cli.js'
+import { tilestageProcess } from '../run-cli.js'
 import { listen } from './listen.js'
 import { buildSamplePlate, startSampleServer } from './sample-server.js'
 import { errorLines, PAGE_FILES, startTestApp, type TestApp } from './test-app.js'
@@ -481,7 +481,7 @@ t.test('SIGTERM answers what is under way, ends event streams, and the program e
     }
     for await (const { name } of events) t.equal(name, 'beat')
   }
-  const { status, stderr } = await tilestage(['serve', plate, '--port', '0'], {
+  const { status, stderr } = await tilestageProcess(['serve', plate, '--port', '0'], {
     onOutput(stdout, child) {
       const url = /http:\S+/.exec(stdout)?.[0]
       if (url && !work) work = load(url, () => child.kill('SIGTERM'))

@@ -15,7 +15,7 @@ import { SeriesWatch } from '../../src/sources/series-watch.js'
 import { DataServerForTest, type DataServerOptions, type Fault } from '../data-server/data-server.js'
 import { splitSeries } from '../data-server/split-series.js'
 import { reproducibleFiles } from '../engine/build-for-test.js'
-import { PLATE, tilestage } from '../run-cli.js'
+import { PLATE, tilestage, tilestageProcess } from '../run-cli.js'
 import { checkFrameSource } from './frame-source-contract.js'
 import { decodePlanned, openReader, sameSamples } from './read-as-worker.js'
 import { composePzf, plainEvents, plainMetadata, writeSeries } from './write-series.js'
@@ -805,7 +805,9 @@ t.test('a build from two servers is byte for byte that from the disk', async t =
     const output = join(run, name)
     // Data servers are asked directly, whatever proxy there is for the world outside.
     const env = { HTTP_PROXY: 'http://127.0.0.1:1', http_proxy: 'http://127.0.0.1:1', NODE_USE_ENV_PROXY: '1' }
-    const { status, stderr } = await tilestage(['build', ...args, '--output', output, '--progress', 'none'], { env })
+    const { status, stderr } = await tilestageProcess(['build', ...args, '--output', output, '--progress', 'none'], {
+      env,
+    })
     t.equal(status, 0, stderr)
     return output
   }
