@@ -22,6 +22,7 @@ export class FrameCache {
   readonly #openReader: (series: number) => Promise<FrameReader>
   readonly #readers = new Map<number, Promise<FrameReader>>()
   readonly #free: Slot[] = []
+  #made = 0
   /** By frame, the one that was not used for the longest time first. */
   readonly #kept = new Map<string, Slot>()
   readonly #files: Uint8Array[]
@@ -35,8 +36,6 @@ export class FrameCache {
     this.#kernels = kernels
     this.#openReader = openReader
     this.#files = Array.from({ length: job.memory.files }, () => kernels.allocate(job.memory.fileBytes))
-    for (let i = 0; i < job.memory.slots; i++)
-      this.#free.push({ bytes: kernels.allocate(job.memory.slotBytes), plane: undefined, usedBy: 0 })
     this.#dark = job.dark && Float64Array.from(this.#correction(job.dark))
     this.#gain = this.#combineGain()
   }
@@ -100,13 +99,20 @@ export class FrameCache {
 
   /** A free slot, or the one that was not used for the longest time. */
   #takeSlot(): Slot {
-    const free = this.#free.pop()
+    const free = this.#free.pop() ?? this.#newSlot()
     if (free) return Object.assign(free, { usedBy: this.#uses })
     const [oldest] = this.#kept
     if (!oldest || oldest[1].usedBy === this.#uses)
       throw new RangeError(`more than ${this.capacity} frames were asked for`)
     this.#kept.delete(oldest[0])
     return Object.assign(oldest[1], { usedBy: this.#uses })
+  }
+
+  /** Of small frames there is room for thousands, and most builds have fewer: a slot is made when it is needed. */
+  #newSlot(): Slot | undefined {
+    if (this.#made === this.capacity) return undefined
+    this.#made++
+    return { bytes: this.#kernels.allocate(this.#job.memory.slotBytes), plane: undefined, usedBy: 0 }
   }
 
   /** Read frames into slots, at most as many as there is room for files. */
