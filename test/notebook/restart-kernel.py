@@ -8,9 +8,12 @@ import time
 
 from jupyter_client.manager import start_new_kernel
 
+# The machine may be running other tests.
+PATIENCE_S = 300
+
 cells = [cell for cell in json.load(open(sys.argv[1]))["cells"] if cell["cell_type"] == "code"]
 settings, rest = ("".join(cell["source"]) for cell in cells)
-manager, client = start_new_kernel(kernel_name="python3")
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=PATIENCE_S)
 
 
 def told(source, until=None):
@@ -18,7 +21,7 @@ def told(source, until=None):
     request = client.execute(source)
     text = ""
     while True:
-        message = client.get_iopub_msg(timeout=60)
+        message = client.get_iopub_msg(timeout=PATIENCE_S)
         if message["parent_header"].get("msg_id") != request:
             continue
         content = message["content"]
@@ -32,7 +35,7 @@ def told(source, until=None):
 told(settings)
 print(told(rest, until="A server was started"))
 manager.restart_kernel()
-client.wait_for_ready(timeout=60)
+client.wait_for_ready(timeout=PATIENCE_S)
 told(sys.argv[2])
 print(told(rest))
 client.stop_channels()

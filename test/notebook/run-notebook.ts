@@ -93,7 +93,8 @@ export async function runNotebook(
   onStarted?: (jupyter: ChildProcess) => void,
 ): Promise<Executed[]> {
   const path = editNotebook(folder, ...runs)
-  const options = ['--to', 'notebook', '--execute', '--allow-errors', '--output', 'executed.ipynb', path]
+  const patience = ['startup', 'iopub'].map(what => `--ExecutePreprocessor.${what}_timeout=300`)
+  const options = ['--to', 'notebook', '--execute', '--allow-errors', ...patience, '--output', 'executed.ipynb', path]
   const child = spawn(PYTHON, ['-m', 'nbconvert', ...options], {
     cwd: folder,
     env: { ...process.env, ...notebookEnvironment(folder), ...environment },
