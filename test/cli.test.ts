@@ -201,7 +201,8 @@ for (const [signal, expected] of [
 ] as const) {
   t.test(`${signal} stops a build cleanly and says how to go on, and the same command then works`, async t => {
     const cwd = t.testdir()
-    const args = ['build', join(PLATE, 'well_A1.pcs'), '--output', 'p', '--progress', 'json']
+    // With work for long enough that the signal comes before its end.
+    const args = ['build', join(PLATE, '*.pcs'), '--output', 'p', '--progress', 'json', '--workers', '1']
     let isStopped = false
     const { status, stderr } = await tilestageProcess(args, {
       cwd,

@@ -56,7 +56,7 @@ export function withReal(text: string, real: Readonly<Record<string, string>>): 
 
 /** Run curl, or do what it would. @returns the status; of a stream that does not end, too. */
 export async function statusOf(args: readonly string[], cwd: string): Promise<number> {
-  const wanted = ['--silent', '--show-error', '--max-time', '5', '--write-out', '%{stderr}%{http_code}']
+  const wanted = ['--silent', '--show-error', '--max-time', '300', '--write-out', '%{stderr}%{http_code}']
   try {
     const { stderr } = await promisify(execFile)('curl', [...wanted, ...args], {
       cwd,
@@ -68,8 +68,12 @@ export async function statusOf(args: readonly string[], cwd: string): Promise<nu
     const { code, stderr } = error as { code?: unknown; stderr?: Buffer }
     if (code === 'ENOENT') return statusByFetch(args, cwd)
     const isUnending = args.includes('--max-time') && code === 28
-    if (isUnending) return Number(/(\d{3})$/.exec(String(stderr))?.[1])
-    throw new Error(`curl ${args.join(' ')}: ${stderr}`)
+    if (!isUnending) throw new Error(`curl ${args.join(' ')}: ${stderr}`)
+    const status = Number(/(\d{3})$/.exec(String(stderr))?.[1])
+    if (status > 0) return status
+    // A busy machine may take longer to answer at all.
+    const patient = args.map((arg, i) => (args[i - 1] === '--max-time' ? `${4 * Number(arg)}` : arg))
+    return statusOf(patient, cwd)
   }
 }
 

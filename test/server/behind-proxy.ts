@@ -115,17 +115,28 @@ function ask(
   })
 }
 
-/** The names of events that arrive within a time. */
-async function listenFor({ url, publicHost, token }: ProxiedServer, ms: number): Promise<string[]> {
+/** The names of events that arrive, until the wanted one does or a time is over. */
+async function listenFor({ url, publicHost, token }: ProxiedServer, wanted: string, ms: number): Promise<string[]> {
   const headers = { host: publicHost, ...(token && { 'x-tilestage-token': token }) }
   const asked = request(new URL('events', url), { headers, agent: false })
   let text = ''
+  const names = (): string[] => [...text.matchAll(/^event: (.*)\n/gm)].map(match => match[1])
   asked.on('error', () => undefined)
-  asked.on('response', answer => answer.on('data', part => (text += part)).on('error', () => undefined))
-  asked.end()
-  await new Promise(resolve => setTimeout(resolve, ms))
+  await new Promise<void>(resolve => {
+    const tooLate = setTimeout(resolve, ms)
+    asked.on('response', answer => {
+      answer.on('error', () => undefined)
+      answer.on('data', part => {
+        text += part
+        if (!names().includes(wanted)) return
+        clearTimeout(tooLate)
+        resolve()
+      })
+    })
+    asked.end()
+  })
   asked.destroy()
-  return [...text.matchAll(/^event: (.*)$/gm)].map(match => match[1])
+  return names()
 }
 
 /** Drive a server through its proxy as browsers, scripts and other sites would. */
@@ -181,7 +192,7 @@ export async function checkBehindProxy(proxied: ProxiedServer): Promise<Check[]>
     check('a change without the token is refused', status === 401, status)
   }
 
-  const listening = listenFor(proxied, 1500)
+  const listening = listenFor(proxied, 'source', buffers ? 1500 : 60_000)
   const swap = await setSource(pyramids[1], { ...own, ...withToken })
   const target = new URL(String(swap.headers.location), new URL('set_tile_source', proxied.url))
   check('the page itself may change what is shown', swap.status === 303, `${swap.status} ${swap.body}`)
