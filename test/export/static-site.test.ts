@@ -88,8 +88,8 @@ t.test('an export below a sub-path shows the true pixels, and asks for nothing t
   t.equal(status, 0)
   t.equal(stdout, `${join(root, 'lab data/plates/index.html')}\n`)
   const address = await serveFiles(t, root)
-  const { page, requests, errors, statuses } = await openExport(`${address}/lab%20data/plates/`)
-  t.teardown(() => page.context().close())
+  const { page, requests, errors, statuses, leave } = await openExport(`${address}/lab%20data/plates/`)
+  t.teardown(leave)
   const pyramid = await openPyramid(platePath)
   t.teardown(() => pyramid.close())
 
@@ -144,8 +144,8 @@ t.test('an exported page shows all maps side by side, equalized too, and leads t
   t.match(without, { status: 64, stderr: /are drawn at first; add --grid\.$/m })
   const address = await serveFiles(t, root)
   const base = `${address}/xrf/RP-T-1898/html/RP-T-1898_elementmap`
-  const { page, requests, errors, statuses } = await openExport(`${base}.html`)
-  t.teardown(() => page.context().close())
+  const { page, requests, errors, statuses, leave } = await openExport(`${base}.html`)
+  t.teardown(leave)
   t.equal(await page.locator('.cell-picture').count(), 12, 'eleven elements, and the photo')
   const elements = await page.locator('.cell-style').allTextContents()
   t.same(elements.slice(0, 11), ['S', 'Cl', 'K', 'Ca', 'Ba', 'Ti', 'Mn', 'Fe', 'Cu', 'Zn', 'Pb'])
@@ -203,7 +203,7 @@ t.test('an export that is stopped leaves the page before it, and the next one go
   t.ok(left.size > earlier.size, 'something was written')
 
   const address = await serveFiles(t, root)
-  const { page, errors, statuses } = await openExport(`${address}/`)
+  const { page, errors, statuses, leave } = await openExport(`${address}/`)
   const well = await openPyramid(wellPath)
   t.teardown(() => well.close())
   await comparePicture(t, page, truthOf(well), await contrastOf(page), 'the page before')
@@ -212,7 +212,7 @@ t.test('an export that is stopped leaves the page before it, and the next one go
     statuses.filter(code => code >= 400),
     [],
   )
-  await page.context().close()
+  await leave()
 
   const resumed = await tilestage(args)
   t.equal(resumed.status, 0)
@@ -223,7 +223,7 @@ t.test('an export that is stopped leaves the page before it, and the next one go
   t.teardown(() => plate.close())
   const now = await openExport(`${address}/`)
   await comparePicture(t, now.page, truthOf(plate), await contrastOf(now.page), 'the new page')
-  await now.page.context().close()
+  await now.leave()
   const versions = (await readdir(join(root, 'index_files'))).map(name => name.split('-')[0]).sort()
   t.same(versions, ['tiles', 'view'], 'what no page names is gone')
 })

@@ -1,9 +1,19 @@
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type CDPSession,
+  type ConsoleMessage,
+  chromium,
+  type Page,
+  type Request,
+  type ViewportSize,
+} from 'playwright-core'
 import sharp from 'sharp'
 
 const CHROMIUM_PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -24,7 +34,8 @@ export const COARSE = { deviceScaleFactor: 0.25 }
 export const SHARP = { viewport: { width: 1010, height: 600 }, deviceScaleFactor: 1 }
 export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }
 
-const page = (name: string): string => fileURLToPath(new URL(`../../public/${name}`, import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const page = (name: string): string => join(root, 'public', name)
 
 /** Start the Chromium that the set-up script found or installed. @param flags besides the usual ones. */
 export function launchBrowser(flags: readonly string[] = []): Promise<Browser> {
@@ -50,6 +61,29 @@ export async function bundlePage(folder: string): Promise<string> {
   return folder
 }
 
+/**
+ * The page as it is in the working tree, bundled by whichever test asks for it first and kept for all others.
+ *
+ * @returns its folder, named after all that it may be made of.
+ */
+export async function pageBundle(): Promise<string> {
+  const made = createHash('sha256').update(await readFile(join(root, 'package-lock.json')))
+  for (const part of ['public', 'src']) {
+    const entries = await readdir(join(root, part), { recursive: true, withFileTypes: true })
+    const files = entries.filter(entry => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name))
+    for (const file of files.sort()) made.update(file).update(await readFile(file))
+  }
+  const bundles = join(root, '.tap/page')
+  const folder = join(bundles, made.digest('hex').slice(0, 16))
+  if (existsSync(folder)) return folder
+  // A server reads all of it when it starts: nobody misses an older one.
+  await rm(bundles, { recursive: true, force: true })
+  await mkdir(bundles, { recursive: true })
+  const fresh = await bundlePage(`${bundles}.${process.pid}`)
+  await rename(fresh, folder).catch(() => rm(fresh, { recursive: true }))
+  return folder
+}
+
 /** A page with everything that it asked for and complained about. */
 export interface OpenPage {
   readonly page: Page
@@ -57,34 +91,82 @@ export interface OpenPage {
   readonly requests: string[]
   /** Uncaught exceptions and what was logged as an error. */
   readonly errors: string[]
+  /** Leave the window, as it was at first, to the page that is opened next: a new window costs more than a page. */
+  leave(): Promise<void>
 }
 
-/**
- * Open a URL in a window of its own, of few pixels unless `options` say otherwise.
- *
- * @param blocked pattern of URLs that the page cannot reach.
- */
+/** As Playwright has them; the size may not be left to the browser. */
+type WindowOptions = Omit<BrowserContextOptions, 'viewport'> & { readonly viewport?: ViewportSize }
+
+interface Window {
+  readonly page: Page
+  /** Changes what the pixels of the window are. */
+  readonly session: CDPSession
+}
+
+/** Windows that were left, by the options that a window keeps. */
+const left = new WeakMap<Browser, Map<string, Window[]>>()
+
+/** Open a URL in a window of its own, as `openWindow` does. @param blocked pattern of URLs that it cannot reach. */
 export async function openPage(
   browser: Browser,
   url: string,
-  options: BrowserContextOptions = {},
+  options: WindowOptions = {},
   blocked?: string,
 ): Promise<OpenPage> {
-  const context = await browser.newContext({
-    viewport: { width: 1200, height: 1000 },
-    reducedMotion: 'reduce',
-    ...COARSE,
-    ...options,
-  })
-  const page = await context.newPage()
-  const opened: OpenPage = { page, requests: [], errors: [] }
-  page.on('request', request => opened.requests.push(request.url()))
-  page.on('pageerror', error => opened.errors.push(`${error.stack ?? error}`))
-  page.on('console', message => message.type() === 'error' && opened.errors.push(message.text()))
+  const opened = await openWindow(browser, options)
+  const { page } = opened
   if (blocked) await page.route(blocked, route => route.abort())
   await page.goto(url)
   await untilReady(page)
   return opened
+}
+
+/** An empty window that nobody else uses, of few pixels unless `options` say otherwise. */
+export async function openWindow(browser: Browser, options: WindowOptions = {}): Promise<OpenPage> {
+  const { viewport, deviceScaleFactor, reducedMotion, ...kept } = {
+    viewport: { width: 1200, height: 1000 },
+    reducedMotion: 'reduce' as const,
+    ...COARSE,
+    ...options,
+  }
+  const windows = left.get(browser) ?? new Map<string, Window[]>()
+  left.set(browser, windows)
+  const kind = JSON.stringify(kept)
+  const alike = windows.get(kind) ?? []
+  windows.set(kind, alike)
+  const window = alike.pop() ?? (await newWindow(browser, kept))
+  const { page, session } = window
+  await page.setViewportSize(viewport)
+  await page.emulateMedia({ reducedMotion })
+  const mobile = kept.isMobile ?? false
+  await session.send('Emulation.setDeviceMetricsOverride', { ...viewport, deviceScaleFactor, mobile })
+
+  const [requests, errors]: string[][] = [[], []]
+  const onRequest = (request: Request): void => void requests.push(request.url())
+  const onError = (error: Error): void => void errors.push(`${error.stack ?? error}`)
+  const onMessage = (message: ConsoleMessage): void => {
+    if (message.type() === 'error') errors.push(message.text())
+  }
+  page.on('request', onRequest).on('pageerror', onError).on('console', onMessage)
+  const leave = async (): Promise<void> => {
+    page.off('request', onRequest).off('pageerror', onError).off('console', onMessage)
+    await page.unrouteAll({ behavior: 'ignoreErrors' })
+    await page.evaluate(() => {
+      localStorage.clear()
+      sessionStorage.clear()
+    })
+    await page.goto('about:blank')
+    await page.context().clearPermissions()
+    alike.push(window)
+  }
+  return { page, requests, errors, leave }
+}
+
+async function newWindow(browser: Browser, options: BrowserContextOptions): Promise<Window> {
+  const context = await browser.newContext(options)
+  const page = await context.newPage()
+  return { page, session: await context.newCDPSession(page) }
 }
 
 /** Wait until everything that was asked for is drawn. */

@@ -10,7 +10,7 @@ import { channelColours } from '../../src/render/channel-colours.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
 import type { RunningServer } from '../../src/server/serve.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, PHONE, pageBundle, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import type { Exposed } from './picture-truth.js'
 
@@ -69,7 +69,7 @@ let opened: OpenPage | undefined
 
 t.before(async () => {
   browser = await launchBrowser()
-  const assetsFolder = await bundlePage(join(folder, 'page'))
+  const assetsFolder = await pageBundle()
   const pyramids = [
     await build('plate', { names: NAMES, wells: WELLS, sample: plateSample }),
     await build('swapped', { names: ['Cy5', 'DAPI', 'GFP'], wells: WELLS, sample: plateSample }),
@@ -477,8 +477,8 @@ t.test('whatever the samples are, axis and fields make sense', async t => {
 })
 
 t.test('on a phone contrast and layers are sheets', async t => {
-  const { page, errors } = await openPage(browser, urlOf('plate'), PHONE)
-  t.teardown(() => page.context().close())
+  const { page, errors, leave } = await openPage(browser, urlOf('plate'), PHONE)
+  t.teardown(leave)
   await page.tap('#tabs [data-sheet=layers]')
   await page.locator('.layer .eye').nth(0).tap()
   t.same(await visibleIn(page), [false, true, true])

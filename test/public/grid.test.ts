@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { styleOfPhoto } from '../../public/grid/cell-style.js'
 import { columnsFor } from '../../public/grid/grid-columns.js'
 import { groupsOf } from '../../public/grid/map-groups.js'
@@ -8,7 +8,7 @@ import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import { cumulate, samplesUpTo } from '../../src/render/cumulative-histogram.js'
 import { build } from '../engine/build-for-test.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, pageBundle } from './browser.js'
 import { servePage } from './page-server.js'
 
 /** Eleven maps of 320 × 240 px, each with a disc at a place of its own on a ramp. */
@@ -36,7 +36,7 @@ await build(
   path,
 )
 const browser = await launchBrowser()
-const server = await servePage(await bundlePage(join(folder, 'page')), [path])
+const server = await servePage(await pageBundle(), [path])
 t.teardown(async () => {
   await browser.close()
   await server.close()
@@ -44,8 +44,9 @@ t.teardown(async () => {
 
 const WINDOW = { viewport: { width: 1200, height: 800 }, deviceScaleFactor: 1 }
 
-async function openGrid(query = ''): Promise<OpenPage> {
+async function openGrid(t: Test, query = ''): Promise<OpenPage> {
   const opened = await openPage(browser, `${server.url}grid.html${query}`, WINDOW)
+  t.teardown(() => opened.leave())
   await isReady(opened)
   return opened
 }
@@ -83,7 +84,7 @@ t.test('a photo among maps is one map', async t => {
 })
 
 t.test('all channels stand side by side, and a view of one is the view of all', async t => {
-  const opened = await openGrid()
+  const opened = await openGrid(t)
   const { page, errors } = opened
   t.same(await page.locator('.cell-style').allTextContents(), ELEMENTS)
   t.match(await page.textContent('.facts'), /^11 maps · 320 × 240.px$/)
@@ -109,7 +110,7 @@ t.test('all channels stand side by side, and a view of one is the view of all', 
 })
 
 t.test('the crosshair is at one place in all maps, with what each has there', async t => {
-  const opened = await openGrid()
+  const opened = await openGrid(t)
   const { page } = opened
   const box = (await page.locator('.cell-picture').nth(3).boundingBox()) as { width: number; height: number }
   await page
@@ -131,7 +132,7 @@ t.test('the crosshair is at one place in all maps, with what each has there', as
 })
 
 t.test('equalized, a map has the colours that its cumulative distribution gives', async t => {
-  const opened = await openGrid('?stretch=equalize')
+  const opened = await openGrid(t, '?stretch=equalize')
   const histogram = await (await fetch(`${server.url}pyramids/${await idOf()}/equalization?channel=7`)).json()
   t.equal(histogram.counts.length, 256)
   t.equal(histogram.total, SIZE.width * SIZE.height)
@@ -149,7 +150,7 @@ t.test('equalized, a map has the colours that its cumulative distribution gives'
 })
 
 t.test('each map has a contrast of its own', async t => {
-  const opened = await openGrid('?colours=grey')
+  const opened = await openGrid(t, '?colours=grey')
   const { page } = opened
   const other = await pixelsOf(opened, 2)
   await page.getByRole('button', { name: 'Fe: contrast' }).click()

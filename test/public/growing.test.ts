@@ -9,7 +9,7 @@ import type { BuildFeed, BuildFeedEvents } from '../../src/pyramid/build-feed.js
 import { SHARD_SIZE, type TileAddress } from '../../src/pyramid/mosaic-geometry.js'
 import { nameOfShard, ShardJournal, type ShardKey } from '../../src/pyramid/shard-journal.js'
 import { framesOf, GrowingPlate } from '../pyramid/growing-plate.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, SHARP, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, pageBundle, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import {
   comparePicture,
@@ -29,7 +29,7 @@ let browser: Browser
 let assetsFolder: string
 
 t.before(async () => {
-  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), bundlePage(join(folder, 'page'))])
+  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), pageBundle()])
 })
 t.teardown(() => browser.close())
 
@@ -120,7 +120,7 @@ async function openGrowing(t: Test, name: string, options: PlateOptions, planned
 
 async function open(t: Test, url: string, blocked?: string): Promise<OpenPage> {
   const opened = await openPage(browser, url, SHARP, blocked)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 

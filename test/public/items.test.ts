@@ -7,7 +7,7 @@ import { parsePlace } from '../../public/view/parse-place.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { build } from '../engine/build-for-test.js'
 import { unpackFixture } from '../unpack-fixture.js'
-import { bundlePage, launchBrowser, openPage, readScreen, SHARP, untilReady } from './browser.js'
+import { launchBrowser, openPage, pageBundle, readScreen, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 
 const truth = JSON.parse(readFileSync(new URL('../fixtures/quickdraw/truth.json', import.meta.url), 'utf8'))
@@ -18,7 +18,7 @@ let browser: Browser
 let assetsFolder: string
 
 t.before(async () => {
-  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), bundlePage(join(folder, 'page'))])
+  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), pageBundle()])
 })
 t.teardown(() => browser?.close())
 

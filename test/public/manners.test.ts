@@ -9,7 +9,7 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, COARSE, launchBrowser, type OpenPage, openPage, PHONE, SHARP, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, openWindow, PHONE, pageBundle, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { comparePicture, contrastOf, grey, setContrast, tileRequests, truthOf } from './picture-truth.js'
 
@@ -61,7 +61,7 @@ async function buildMany(): Promise<string[]> {
 t.before(async () => {
   ;[browser, assetsFolder, platePath, manyPaths] = await Promise.all([
     launchBrowser(),
-    bundlePage(join(folder, 'page')),
+    pageBundle(),
     buildPlate(),
     buildMany(),
   ])
@@ -76,7 +76,7 @@ async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
 
 async function open(t: Test, url: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
   const opened = await openPage(browser, url, options)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 
@@ -226,9 +226,9 @@ t.test('nothing on the page keeps people out who see, hear or move differently',
 t.test('nothing moves while the page loads, and no window is too small', async t => {
   const url = await serve(t, [platePath])
   for (const viewport of SIZES) {
-    const context = await browser.newContext({ viewport, ...COARSE })
-    t.teardown(() => context.close())
-    await context.addInitScript(() => {
+    const { page, leave } = await openWindow(browser, { viewport, reducedMotion: 'no-preference' })
+    t.teardown(leave)
+    const observing = await page.addInitScript(() => {
       const shifts: [number, string][] = []
       Object.assign(window, { shifts })
       interface Shift extends PerformanceEntry {
@@ -240,7 +240,7 @@ t.test('nothing moves while the page loads, and no window is too small', async t
           shifts.push([value, sources.map(({ node }) => node?.id || node?.getAttribute?.('class')).join()])
       }).observe({ type: 'layout-shift', buffered: true })
     })
-    const page = await context.newPage()
+    t.teardown(() => observing.dispose())
     await page.goto(url)
     await untilReady(page)
     const size = `${viewport.width} × ${viewport.height}`
@@ -257,9 +257,10 @@ t.test('nothing moves while the page loads, and no window is too small', async t
 
 t.test('a browser without WebGL shows the same pixels', async t => {
   const url = await serve(t, [platePath])
-  const context = await browser.newContext({ ...SHARP, reducedMotion: 'reduce' })
-  t.teardown(() => context.close())
-  await context.addInitScript(() => {
+  const opened = await openWindow(browser, SHARP)
+  const { page } = opened
+  t.teardown(() => opened.leave())
+  const withoutWebgl = await page.addInitScript(() => {
     const getContext = HTMLCanvasElement.prototype.getContext as (...args: unknown[]) => unknown
     Object.assign(HTMLCanvasElement.prototype, {
       getContext(this: HTMLCanvasElement, kind: string, ...more: unknown[]) {
@@ -267,10 +268,7 @@ t.test('a browser without WebGL shows the same pixels', async t => {
       },
     })
   })
-  const page = await context.newPage()
-  const opened: OpenPage = { page, requests: [], errors: [] }
-  page.on('request', request => opened.requests.push(request.url()))
-  page.on('console', message => message.type() === 'error' && opened.errors.push(message.text()))
+  t.teardown(() => withoutWebgl.dispose())
   await page.goto(url)
   await untilReady(page)
   t.match(await page.textContent('#notice'), /Drawn without WebGL/)
@@ -358,9 +356,8 @@ t.test('samples that are no numbers are shown as not imaged, without an error', 
 
 t.test('without a server the page says so, and goes on by itself', async t => {
   const url = await serve(t, [platePath])
-  const context = await browser.newContext(COARSE)
-  t.teardown(() => context.close())
-  const page = await context.newPage()
+  const { page, leave } = await openWindow(browser)
+  t.teardown(leave)
   await page.route(/\/(current|events|pyramids)/, route => route.abort())
   await page.goto(url)
   await page.waitForSelector('#notice:has-text("Server not reachable")')

@@ -14,10 +14,10 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
 import {
-  bundlePage,
   launchBrowser,
   type OpenPage,
   openPage,
+  pageBundle,
   readScreen,
   type Screen,
   SHARP,
@@ -89,7 +89,7 @@ let floatsPath: string
 t.before(async () => {
   ;[browser, assetsFolder, countsPath, floatsPath] = await Promise.all([
     launchBrowser(),
-    bundlePage(join(folder, 'page')),
+    pageBundle(),
     buildWells('counts', 'uint16'),
     buildWells('floats', 'float32'),
   ])
@@ -103,7 +103,7 @@ async function open(t: Test, path: string): Promise<OpenPage & { url: string; in
   const pyramid = await openPyramid(path)
   t.teardown(() => pyramid.close())
   const opened = await openPage(browser, server.url, SHARP)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   // The names of the wells would be in the way.
   await opened.page.addStyleTag({ content: '#labels { visibility: hidden }' })
   await opened.page.keyboard.press('+')

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, pageBundle, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { grey, lookOf, setLook, tileRequests } from './picture-truth.js'
 
@@ -17,7 +17,7 @@ let browser: Browser
 let assetsFolder: string
 
 t.before(async () => {
-  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), bundlePage(join(folder, 'page'))])
+  ;[browser, assetsFolder] = await Promise.all([launchBrowser(), pageBundle()])
 })
 t.teardown(() => browser.close())
 
@@ -45,7 +45,7 @@ async function openWells(t: Test, wells: number): Promise<OpenPage> {
   const server = await servePage(assetsFolder, [output])
   t.teardown(() => server.close())
   const opened = await openPage(browser, server.url)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 

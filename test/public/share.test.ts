@@ -14,7 +14,7 @@ import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import { coloursOf } from '../../src/render/colour-maps.js'
 import { readNpy } from '../../src/sources/npy.js'
 import { type SyntheticFrame, syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, readScreen, SHARP, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, pageBundle, readScreen, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { EDGE, grey, readSamples, viewOf } from './picture-truth.js'
 
@@ -64,7 +64,7 @@ let second: string
 t.before(async () => {
   ;[browser, assetsFolder, first, second] = await Promise.all([
     launchBrowser(),
-    bundlePage(join(folder, 'page')),
+    pageBundle(),
     build('plate 06'),
     build('plate_07', 40_000),
   ])
@@ -79,7 +79,7 @@ async function serve(t: Test, pyramids: readonly string[]): Promise<string> {
 
 async function open(t: Test, url: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
   const opened = await openPage(browser, url, options)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 

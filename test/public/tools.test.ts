@@ -20,7 +20,7 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import type { ServerConfig } from '../../src/server/serve.js'
 import { brokenFrame, syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, readScreen, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, PHONE, pageBundle, readScreen, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import { levelRect, PICTURE_TOP, readSamples, viewOf } from './picture-truth.js'
 
@@ -55,7 +55,7 @@ t.before(async () => {
   })
   ;[browser, assetsFolder] = await Promise.all([
     launchBrowser(),
-    bundlePage(join(folder, 'page')),
+    pageBundle(),
     buildPyramid({
       sources: [source],
       output: path,
@@ -81,7 +81,7 @@ async function serve(t: Test, settings: Partial<ServerConfig> = {}): Promise<str
 async function open(t: Test, url: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
   const opened = await openPage(browser, url, options)
   await opened.page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 
@@ -421,8 +421,8 @@ t.test('where reading needs the token, what is downloaded brings a signature alo
 
 t.test('what could not be measured is told, and measured once the server is back', async t => {
   // Without the event stream the page asks every two seconds whether the server is there.
-  const { page } = await openPage(browser, await serve(t), {}, '**/events*')
-  t.teardown(() => page.context().close())
+  const { page, leave } = await openPage(browser, await serve(t), {}, '**/events*')
+  t.teardown(leave)
   await page.route('**/stats?*', route => route.abort())
   await page.keyboard.press('r')
   await drag(page, [250, 520], [420, 300])

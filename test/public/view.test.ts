@@ -9,7 +9,7 @@ import { buildPyramid } from '../../src/engine/build-pyramid.js'
 import { DEFAULT_SETTINGS } from '../../src/pyramid/build-settings.js'
 import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, readScreen, SHARP, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, PHONE, pageBundle, readScreen, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import {
   differs,
@@ -40,7 +40,6 @@ type SeenView = View & ViewOfPicture
 let browser: Browser
 let url: string
 let path: string
-let shared: OpenPage | undefined
 
 /** Two wells beside each other; no two places and no two z-planes look the same. */
 async function build(): Promise<string> {
@@ -67,7 +66,7 @@ async function build(): Promise<string> {
 }
 
 t.before(async () => {
-  const [started, assetsFolder, built] = await Promise.all([launchBrowser(), bundlePage(join(folder, 'page')), build()])
+  const [started, assetsFolder, built] = await Promise.all([launchBrowser(), pageBundle(), build()])
   browser = started
   path = built
   const server = await servePage(assetsFolder, [built])
@@ -80,19 +79,8 @@ t.before(async () => {
 
 async function open(t: Test, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
   const opened = await openPage(browser, url, options)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
-}
-
-/** Load the page once more, in a window that several tests share. */
-async function openAgain(): Promise<OpenPage> {
-  if (!shared) {
-    shared = await openPage(browser, url)
-  } else {
-    await shared.page.goto(url)
-    await untilReady(shared.page)
-  }
-  return shared
 }
 
 async function seen(page: Page): Promise<SeenView> {
@@ -254,7 +242,7 @@ async function overviewFrame(page: Page): Promise<number[][]> {
 }
 
 t.test('a turned well is fitted with all its corners in sight', async t => {
-  const { page } = await openAgain()
+  const { page } = await open(t)
   await page.click('#view-menu-button')
   await page.fill('#rotation', '40')
   await page.press('#rotation', 'Enter')
@@ -359,7 +347,7 @@ t.test('the mouse pans, zooms at the pointer, boxes a zoom, turns, and pins the 
 })
 
 t.test('one goes to a position or a well by typing it', async t => {
-  const { page, errors } = await openAgain()
+  const { page, errors } = await open(t)
   await page.keyboard.press('1')
   const before = await seen(page)
   await page.keyboard.press('g')
@@ -387,7 +375,7 @@ t.test('one goes to a position or a well by typing it', async t => {
 })
 
 t.test('the overview moves the view, mirrored as the picture is', async t => {
-  const { page } = await openAgain()
+  const { page } = await open(t)
   for (const key of ['1', '+', '+', '+', '+', '+', '+', 'y']) await page.keyboard.press(key)
   await seen(page)
   const canvas = await page.locator('#overview canvas').boundingBox()

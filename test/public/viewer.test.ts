@@ -11,7 +11,7 @@ import type { RunningServer } from '../../src/server/serve.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { bundlePage, launchBrowser, type OpenPage, openPage, PHONE, readScreen, SHARP, untilReady } from './browser.js'
+import { launchBrowser, type OpenPage, openPage, PHONE, pageBundle, readScreen, SHARP, untilReady } from './browser.js'
 import { servePage } from './page-server.js'
 import {
   comparePicture,
@@ -69,7 +69,7 @@ let wellPath: string
 t.before(async () => {
   ;[browser, assetsFolder, platePath, wellPath] = await Promise.all([
     launchBrowser(),
-    bundlePage(join(folder, 'page')),
+    pageBundle(),
     buildPlate('plate'),
     buildPlate('other_well', plate.slice(1, 2)),
   ])
@@ -88,7 +88,7 @@ async function start(t: Test, pyramids: readonly string[], port = 0): Promise<Ru
 
 async function open(t: Test, url: string, options?: Parameters<typeof openPage>[2]): Promise<OpenPage> {
   const opened = await openPage(browser, url, options)
-  t.teardown(() => opened.page.context().close())
+  t.teardown(() => opened.leave())
   return opened
 }
 
