@@ -27,7 +27,8 @@ const FLAGS = [
   '--disable-sync',
   '--enable-unsafe-swiftshader',
 ]
-const READY_TIMEOUT_MS = 60_000
+/** How long anything may take on a machine that has much else to do. */
+const TIMEOUT_MS = 120_000
 /** Without a graphics card every pixel costs time: where nobody looks at them, few do for the same layout. */
 export const COARSE = { deviceScaleFactor: 0.25 }
 /** For tests that look at pixels: the smallest window in which the panels lie beside the picture. */
@@ -165,6 +166,7 @@ export async function openWindow(browser: Browser, options: WindowOptions = {}):
 
 async function newWindow(browser: Browser, options: BrowserContextOptions): Promise<Window> {
   const context = await browser.newContext(options)
+  context.setDefaultTimeout(TIMEOUT_MS)
   const page = await context.newPage()
   return { page, session: await context.newCDPSession(page) }
 }
@@ -190,8 +192,13 @@ export async function untilReady(page: Page): Promise<void> {
           }),
         )
       }),
-    READY_TIMEOUT_MS,
+    TIMEOUT_MS,
   )
+}
+
+/** What a notice says, which may be gone seconds later. @param part of it. */
+export async function noticeWith(page: Page, part: string): Promise<string | null> {
+  return (await page.waitForSelector(`#notice:has-text("${part}")`)).textContent()
 }
 
 export interface Screen {

@@ -9,7 +9,17 @@ import { openPyramid } from '../../src/pyramid/open-pyramid.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { launchBrowser, type OpenPage, openPage, openWindow, PHONE, pageBundle, SHARP, untilReady } from './browser.js'
+import {
+  launchBrowser,
+  noticeWith,
+  type OpenPage,
+  openPage,
+  openWindow,
+  PHONE,
+  pageBundle,
+  SHARP,
+  untilReady,
+} from './browser.js'
 import { servePage } from './page-server.js'
 import { comparePicture, contrastOf, grey, setContrast, tileRequests, truthOf } from './picture-truth.js'
 
@@ -270,8 +280,8 @@ t.test('a browser without WebGL shows the same pixels', async t => {
   })
   t.teardown(() => withoutWebgl.dispose())
   await page.goto(url)
+  t.match(await noticeWith(page, 'Drawn without WebGL'), /Drawn without WebGL/)
   await untilReady(page)
-  t.match(await page.textContent('#notice'), /Drawn without WebGL/)
   const pyramid = await openPyramid(platePath)
   t.teardown(() => pyramid.close())
   // A canvas places its tiles by whole pixels of the screen, which is nothing in samples that are this large.

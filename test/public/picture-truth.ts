@@ -96,12 +96,13 @@ export function differs(
   screen: Screen,
   column: number,
   row: number,
-  [red = 0, green = 0, blue = 0]: readonly number[],
+  colour: readonly number[],
   tolerance = 1,
 ): boolean {
   const at = 3 * ((row + PICTURE_TOP) * screen.width + column)
-  const parts = [red, green, blue]
-  return parts.some((part, i) => Math.abs((screen.rgb[at + i] as number) - part) > tolerance)
+  for (let part = 0; part < 3; part++)
+    if (Math.abs((screen.rgb[at + part] as number) - (colour[part] as number)) > tolerance) return true
+  return false
 }
 
 /** What is seen, in pixels of the level that is drawn. */
@@ -238,9 +239,10 @@ function possibleColours(
     const shown = brightness(value, contrast)
     const near = (away: number): number => colourStep(Math.min(1, Math.max(0, shown + away)), contrast.inverted)
     const table = tables[i] as Uint8Array
-    sums = [...new Set([near(-STEP_PRECISION), near(STEP_PRECISION)])].flatMap(step =>
-      sums.map(sum => sum.map((part, c) => Math.min(255, part + (table[4 * step + c] as number)))),
-    )
+    const add = (step: number): number[][] =>
+      sums.map(sum => sum.map((part, c) => Math.min(255, part + (table[4 * step + c] as number))))
+    const [low, high] = [near(-STEP_PRECISION), near(STEP_PRECISION)]
+    sums = low === high ? add(low) : [...add(low), ...add(high)]
   }
   return sums
 }

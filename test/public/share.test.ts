@@ -89,10 +89,11 @@ async function truth(t: Test, path: string): Promise<Pyramid> {
   return pyramid
 }
 
-/** What the address says once it has come to rest. */
+/** What the address says once it has come to rest: a timer that is set later, for longer, ends later. */
 async function linkOf(page: Page): Promise<URLSearchParams> {
   await untilReady(page)
-  await page.waitForTimeout(600)
+  await page.evaluate(() => new Promise(resolve => setTimeout(resolve, 600)))
+  await page.waitForURL(await page.evaluate(() => location.href))
   return new URLSearchParams(new URL(page.url()).hash.slice(1))
 }
 
@@ -104,7 +105,7 @@ const setField = async (page: Page, name: string, value: string): Promise<void> 
 t.test('a link shows another page the same, pixel by pixel', async t => {
   const url = await serve(t, [first])
   const { page, errors } = await open(t, url, SHARP)
-  await page.waitForTimeout(500)
+  await linkOf(page)
   t.match(page.url(), /#id=/, 'the address tells what is seen before anything was done')
 
   await page.mouse.move(500, 500)
@@ -225,9 +226,11 @@ t.test('what a link names and is not there, or makes no sense, is told in a sent
 
 t.test('the link is copied, or shown where the browser does not let a page copy', async t => {
   const url = await serve(t, [first])
-  const { page } = await open(t, url, { permissions: ['clipboard-read', 'clipboard-write'] })
+  const { page } = await open(t, url)
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write'])
+  const told = page.waitForSelector('#copy-link :text("Copied")')
   await page.keyboard.press('l')
-  await page.waitForSelector('#copy-link :text("Copied")')
+  await told
   t.equal(await page.evaluate(() => navigator.clipboard.readText()), page.url())
 
   await page.evaluate(() => {

@@ -404,6 +404,12 @@ async function fingers(
   await client.send('Input.dispatchTouchEvent', { type: `touch${type}`, touchPoints })
 }
 
+/** Tap without waiting between one event and the next: a finger that stays for long is held, and two taps belong together. */
+async function tap(client: CDPSession, place: readonly [number, number], times: number): Promise<void> {
+  const taps = Array.from({ length: times }, () => [fingers(client, 'Start', [place]), fingers(client, 'End', [])])
+  await Promise.all(taps.flat())
+}
+
 t.test('fingers drag, pinch, tap and hold', async t => {
   const { page, errors } = await open(t, PHONE)
   const client = await page.context().newCDPSession(page)
@@ -415,8 +421,7 @@ t.test('fingers drag, pinch, tap and hold', async t => {
   const start = await seen(page)
 
   const [x, y] = under(start, 150, 300)
-  await fingers(client, 'Start', [[150, 300]])
-  await fingers(client, 'Move', [[170, 330]])
+  await Promise.all([fingers(client, 'Start', [[150, 300]]), fingers(client, 'Move', [[170, 330]])])
   near(t, under((await viewOf(page)) as SeenView, 170, 330), [x, y], 1e-6, 'one finger drags')
   const [pinchX, pinchY] = under((await viewOf(page)) as SeenView, 210, 330)
   await fingers(client, 'Start', [
@@ -461,7 +466,7 @@ t.test('fingers drag, pinch, tap and hold', async t => {
   near(t, [turned.rotation, turned.umPerPx], [90, moved.umPerPx], 1e-6, 'they turn when that is switched on')
   near(t, under(turned, 200, 400), under(moved, 200, 400), 1e-6, 'about what lies between them')
 
-  for (let i = 0; i < 2; i++) await page.touchscreen.tap(120, 500)
+  await tap(client, [120, 500], 2)
   const tapped = await seen(page)
   near(t, [tapped.umPerPx], [turned.umPerPx / 2], 1e-9, 'a double tap zooms')
   near(t, under(tapped, 120, 500), under(turned, 120, 500), 1e-6, 'about the finger')
@@ -471,7 +476,7 @@ t.test('fingers drag, pinch, tap and hold', async t => {
   await fingers(client, 'End', [])
   const reticle = await page.locator('#reticle').boundingBox()
   near(t, [reticle?.x ?? 0, reticle?.y ?? 0], [130 - 12.5, 450 - 12.5], 0.01, 'a finger that is held pins the reticle')
-  await page.touchscreen.tap(200, 600)
+  await tap(client, [200, 600], 1)
   t.equal(await page.isVisible('#reticle.pinned'), false, 'a tap frees it')
   t.same(errors, [])
 })

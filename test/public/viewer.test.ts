@@ -10,8 +10,19 @@ import type { Pyramid } from '../../src/pyramid/pyramid.js'
 import type { RunningServer } from '../../src/server/serve.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { openSources } from '../../src/sources/open-source.js'
+import { freePort } from '../free-port.js'
 import { syntheticSource } from '../pyramid/synthetic-source.js'
-import { launchBrowser, type OpenPage, openPage, PHONE, pageBundle, readScreen, SHARP, untilReady } from './browser.js'
+import {
+  launchBrowser,
+  noticeWith,
+  type OpenPage,
+  openPage,
+  PHONE,
+  pageBundle,
+  readScreen,
+  SHARP,
+  untilReady,
+} from './browser.js'
 import { servePage } from './page-server.js'
 import {
   comparePicture,
@@ -210,24 +221,23 @@ t.test('an open page follows set_tile_source without a reload, and says so', asy
   page.on('load', () => loads++)
 
   t.equal((await swapTo(wellPath)).status, 303)
-  await page.waitForSelector('#chooser b:text-is("other_well")')
-  await untilReady(page)
   t.match(
-    await page.textContent('#notice'),
+    await noticeWith(page, 'Now showing other_well'),
     /Now showing other_well\. Different stage area: fitted, contrast automatic\./,
   )
+  t.equal(await page.textContent('#chooser b'), 'other_well')
   await comparePicture(t, page, truthOf(await openTruth(t, wellPath)), await contrastOf(page), 'the other pyramid')
 
   t.equal((await swapTo(join(folder, 'nowhere'))).status, 404)
-  await page.waitForSelector('#notice:has-text("Swap refused")')
-  t.match(await page.textContent('#notice'), /Still showing other_well/)
+  t.match(await noticeWith(page, 'Swap refused'), /Still showing other_well/)
 
   await setContrast(page, grey(150, 400))
   const before = await viewOf(page)
   t.equal((await swapTo(platePath)).status, 303)
-  await page.waitForSelector('#chooser b:text-is("plate")')
-  await untilReady(page)
-  t.match(await page.textContent('#notice'), /Same stage area: view and contrast kept\./)
+  t.match(await noticeWith(page, 'Now showing plate'), /Same stage area: view and contrast kept\./)
+  t.equal(await page.textContent('#chooser b'), 'plate')
+  // Notices stay as long as they are pointed at.
+  await page.hover('#notice')
   t.equal((await viewOf(page)).umPerPx, before.umPerPx)
   await comparePicture(t, page, truthOf(await openTruth(t, platePath)), grey(150, 400), 'view and contrast kept')
 
@@ -242,7 +252,8 @@ t.test('an open page follows set_tile_source without a reload, and says so', asy
 t.test('a pyramid that is built anew under an open page is shown anew', async t => {
   const series = plate.slice(2)
   const path = await buildPlate('rebuilt', series)
-  const { page, errors } = await open(t, await serve(t, [path]), SHARP)
+  const opened = await open(t, await serve(t, [path]), SHARP)
+  const { page, errors } = opened
   const contrast = grey(130, 500)
   await setContrast(page, contrast)
   const before = await openPyramid(path)
@@ -252,19 +263,20 @@ t.test('a pyramid that is built anew under an open page is shown anew', async t 
   await buildFrom(sources as FrameSource[], 'rebuilt', { blend: 'last', dark: 0 }, true)
   const pyramid = await openTruth(t, path)
   t.not(pyramid.version, version)
-  await page.waitForResponse(reply => reply.url().includes(`/tiles/`) && reply.url().includes(pyramid.version))
+  while (!tileRequests(opened).some(url => url.includes(pyramid.version))) await page.waitForEvent('request')
   await comparePicture(t, page, truthOf(pyramid), contrast, 'the new samples, contrast kept')
   t.same(errors, [])
 })
 
 t.test('a lost server is told, and the page heals when it is back', async t => {
-  const server = await start(t, [platePath])
+  const port = await freePort()
+  const server = await start(t, [platePath], port)
   const { page } = await open(t, server.url)
   await page.waitForSelector('#connection[data-state=live]')
   await server.close()
   await page.waitForSelector('#notice:has-text("Server not reachable")')
   t.equal(await page.textContent('#connection .word'), 'Offline')
-  await start(t, [wellPath], Number(new URL(server.url).port))
+  await start(t, [wellPath], port)
   await page.click('#notice :text("Try now")')
   await page.waitForSelector('#connection[data-state=live]')
   await page.waitForSelector('#chooser b:text-is("other_well")')
