@@ -496,7 +496,7 @@ export function programHelp(version: string): string {
     '',
     `${INDENT}tilestage <command> --help${' '.repeat(Math.max(1, width - 16))}flags and examples of a command`,
     '',
-    'Exit status: 0 fine, 1 failed, 2 done with skipped frames, 64 wrong usage, 130 or 143 stopped by a signal.',
+    'Exit status: 0 fine, 1 failed, 2 done but for what could not be read, 64 wrong usage, 130 or 143 stopped by a signal.',
     '',
   ].join('\n')
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -114,6 +115,20 @@ t.test('series are described for people and as JSON', async t => {
     series.map(({ name, frames, well }: Record<string, unknown>) => ({ name, frames, well })),
     ['A1', 'A2', 'B1'].map(well => ({ name: `well_${well}`, frames: 25, well })),
   )
+})
+
+t.test('what cannot be described is named beside what can', async t => {
+  const cwd = t.testdir({ plate: { 'bad.h5': 'no HDF5' } })
+  await cp(join(PLATE, 'well_A1.pcs'), join(cwd, 'plate/well_A1.pcs'), { recursive: true })
+  const damaged = 'plate/bad.h5 is no HDF5 file: it does not begin with the signature of one.'
+  const message = `tilestage: ${damaged}\ntilestage: plate/none.h5 does not exist; `
+  const mixed = await tilestage(['info', 'plate/well_A1.pcs', 'plate/bad.h5', 'plate/none.h5'], { cwd })
+  t.match(mixed, { status: 2, stdout: /^well_A1 .*\n {2}frames /, stderr: message })
+  const { status, stdout } = await tilestage(['info', 'plate', '--json'], { cwd })
+  const failures = [{ url: 'plate/bad.h5', code: 'CORRUPT_DATA', message: damaged }]
+  t.match({ status, ...JSON.parse(stdout) }, { status: 2, series: [{ name: 'well_A1' }], failures })
+  const alone = await tilestage(['info', 'plate/bad.h5'], { cwd })
+  t.same(alone, { status: 1, stdout: '', stderr: `tilestage: ${damaged}\n` })
 })
 
 t.test('a pyramid is built once, described, and replaced only with --overwrite', async t => {

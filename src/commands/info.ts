@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path'
 import type { Flags } from '../config.js'
-import { UsageError } from '../errors.js'
+import { TilestageError, UsageError } from '../errors.js'
+import { naturalOrder } from '../natural-order.js'
 import { openPyramid } from '../pyramid/open-pyramid.js'
 import type { Pyramid } from '../pyramid/pyramid.js'
 import { type PyramidRecord, versionOf } from '../pyramid/pyramid-record.js'
@@ -21,38 +22,54 @@ type Row = readonly [label: string, value: string | undefined]
 /** `tilestage info`: what series or a pyramid hold. */
 export async function info(flags: Flags, terminal: Terminal): Promise<number> {
   if (flags.positionals.length === 0) throw new UsageError('Name the series or the pyramid to describe.')
-  const described = await untilStopped(describe(flags), terminal)
+  const failures: TilestageError[] = []
+  const described = await untilStopped(describe(flags, failures), terminal)
   terminal.stdout.write(flags.has('json') ? `${JSON.stringify(described.json, null, 2)}\n` : described.text)
-  return 0
+  for (const { message } of failures) terminal.stderr.write(`tilestage: ${onOneLine(message)}\n`)
+  if (failures.length === 0) return 0
+  return described.text === '' ? FAILED : DONE_IN_PART
 }
+
+const FAILED = 1
+const DONE_IN_PART = 2
 
 interface Description {
   readonly json: unknown
+  /** Empty where nothing could be described. */
   readonly text: string
 }
 
-async function describe(flags: Flags): Promise<Description> {
+/** @param failures why something that was named cannot be described while other things are; a sentence each is appended. */
+async function describe(flags: Flags, failures: TilestageError[]): Promise<Description> {
   const { positionals } = flags
-  if (flags.has('tree')) return await describeTrees(positionals)
+  if (flags.has('tree')) return await describeTrees(positionals, failures)
   const isPyramid = positionals.length === 1 && (await holdsPyramid(positionals[0]))
-  return isPyramid ? describePyramid(positionals[0]) : describeSeries(positionals, readSourceOptions(flags))
+  return isPyramid ? describePyramid(positionals[0]) : describeSeries(positionals, readSourceOptions(flags), failures)
 }
 
-async function describeTrees(paths: readonly string[]): Promise<Description> {
-  const trees = await Promise.all(paths.map(async path => ({ path, root: await readTree(path) })))
+async function describeTrees(paths: readonly string[], failures: TilestageError[]): Promise<Description> {
+  const read = await Promise.all(
+    paths.map(async path => ({ path, root: await readTree(path).catch(keepIn(failures)) })),
+  )
+  const trees = read.flatMap(({ path, root }) => (root ? [{ path, root }] : []))
   return {
-    json: { kind: 'trees', trees },
+    json: { kind: 'trees', trees, failures: failures.map(failureFacts) },
     text: trees.map(({ path, root }) => `${onOneLine(absoluteUrl(path))}\n${treeText(root)}`).join('\n'),
   }
 }
 
-async function describeSeries(patterns: readonly string[], options: SourceOptions): Promise<Description> {
-  const { sources, warnings } = await openSources(patterns, options)
+async function describeSeries(
+  patterns: readonly string[],
+  options: SourceOptions,
+  failures: TilestageError[],
+): Promise<Description> {
+  const { sources, warnings } = await openSources(patterns, options, keepIn(failures))
+  failures.sort((a, b) => naturalOrder(a.message, b.message))
   try {
     const total = sources.reduce((sum, { series }) => sum + series.frames.length, 0)
     const summary = sources.length > 1 ? `${sources.length} series, ${total} frames\n` : ''
     return {
-      json: { kind: 'series', series: sources.map(seriesFacts), warnings },
+      json: { kind: 'series', series: sources.map(seriesFacts), warnings, failures: failures.map(failureFacts) },
       text: [...sources.map(seriesText), summary, ...warnings.map(warning => `note: ${onOneLine(warning)}\n`)]
         .filter(Boolean)
         .join('\n'),
@@ -60,6 +77,17 @@ async function describeSeries(patterns: readonly string[], options: SourceOption
   } finally {
     await Promise.all(sources.map(source => source.close()))
   }
+}
+
+function keepIn(failures: TilestageError[]): (error: unknown) => undefined {
+  return error => {
+    if (!(error instanceof TilestageError)) throw error
+    failures.push(error)
+  }
+}
+
+function failureFacts({ url, code, message }: TilestageError): Record<string, unknown> {
+  return { url, code, message }
 }
 
 function seriesFacts({ url, format, series }: FrameSource): Record<string, unknown> {
