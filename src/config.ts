@@ -58,6 +58,11 @@ const SERIES: FlagGroup = {
       value: 'UNIT',
       help: 'what lengths in a file are measured in, instead of what it says: m, mm, um, nm, pm or angstrom',
     },
+    {
+      name: 'axes',
+      value: 'LETTERS',
+      help: 'what stands along the axes of an array: y and x, c for colours or layers, z, t or n for further images; e.g. cyx',
+    },
     { name: 'shape', value: 'HxW', help: 'of the images of a stack whose rows are flattened images' },
     { name: 'table', value: 'FILE', help: 'a row for each image of a stack (.csv, .ndjson), to show and to filter by' },
   ],

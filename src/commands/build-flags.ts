@@ -4,6 +4,7 @@ import { lengthUnitUm } from '../length-unit.js'
 import { type Plane, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
 import type { Blend } from '../pyramid/blend.js'
 import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../pyramid/build-settings.js'
+import { type AxisLetters, areAxisLetters } from '../sources/array-axes.js'
 import { parseServers } from '../sources/cluster/data-server.js'
 import { readCorrectionImage } from '../sources/correction-image.js'
 import type { SourceOptions } from '../sources/find-series.js'
@@ -51,13 +52,14 @@ export async function followNamedSeries(flags: Flags): Promise<FollowedSeries> {
   return { watch, join: () => ({ kind: 'channels', names: watch.sources.map(channelOf) }) }
 }
 
-/** @throws {UsageError} `--cluster` names no servers; a unit or a shape that makes no sense. */
+/** @throws {UsageError} `--cluster` names no servers; a unit, a shape or axes that make no sense. */
 export function readSourceOptions(flags: Flags): SourceOptions {
   const servers = flags.text('cluster')
   return {
     cluster: servers === undefined ? undefined : { servers: parseServers(servers) },
     unitUm: readUnit(flags),
     shape: readShape(flags),
+    axes: readAxes(flags),
     table: flags.text('table'),
   }
 }
@@ -76,6 +78,13 @@ function readShape(flags: Flags): Size | undefined {
   const [, height, width] = /^(\d{1,6})[x×](\d{1,6})$/.exec(text) ?? []
   if (!(Number(height) > 0 && Number(width) > 0)) throw flags.wrong('shape', 'it is HEIGHTxWIDTH in px, e.g. 28x28')
   return { width: Number(width), height: Number(height) }
+}
+
+function readAxes(flags: Flags): AxisLetters | undefined {
+  const letters = flags.text('axes')?.toLowerCase()
+  if (letters !== undefined && !areAxisLetters(letters))
+    throw flags.wrong('axes', 'it is y, x and any of c, z, t and n, each once, e.g. cyx')
+  return letters
 }
 
 interface NamedSeries {

@@ -1,4 +1,5 @@
 import type { Size } from '../plane.js'
+import type { AxisLetters } from './array-axes.js'
 import { isClusterUrl } from './cluster/cluster-url.js'
 import { findOnCluster } from './cluster/find-on-cluster.js'
 import type { ClusterOptions } from './cluster/find-servers.js'
@@ -12,6 +13,8 @@ export interface SourceOptions {
   readonly unitUm?: number
   /** `--shape`: of the images of a stack whose rows are flattened images. */
   readonly shape?: Size
+  /** `--axes`: what stands along the axes of an array, where it says nothing or is wrong. */
+  readonly axes?: AxisLetters
   /** `--table`: path of a table with a row for each image of a stack. */
   readonly table?: string
 }

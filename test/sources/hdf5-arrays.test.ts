@@ -15,7 +15,7 @@ import { unpackFixture } from '../unpack-fixture.js'
 import { checkFrameSource, type MadeSeries, type SeriesKind } from './frame-source-contract.js'
 import { readInThread, sameSamples } from './read-as-worker.js'
 import { stitchFrames } from './stitch-frames.js'
-import { writeArray, writeArrays } from './write-array.js'
+import { type ArrayParts, writeArray, writeArrays } from './write-array.js'
 
 interface Truth {
   readonly shape?: number[]
@@ -204,6 +204,41 @@ t.test('three samples of eight bits a pixel are red, green and blue', async t =>
     const { samples } = await stitchFrames(source, { channel })
     t.same([...samples.slice(0, 3)], [channel, channel + 3, channel + 6])
   }
+})
+
+t.test('what a pixel has several of is colours or layers, and what was assumed is said', async t => {
+  const path = join(t.testdir({}), 'a.h5')
+  const understood = async (shape: number[], parts: Partial<ArrayParts> = {}, options?: SourceOptions) => {
+    const count = shape.reduce((product, length) => product * length, 1)
+    const data = parts.data ? parts.data.slice(0, count) : Uint8Array.from({ length: count }, (_, i) => i)
+    const source = await open(await writeArray(path, { ...parts, data, shape }), options)
+    const { channels, zPlanes, problems, frameSize } = source.series
+    const firsts: number[] = []
+    for (const channel of channels.keys()) firsts.push((await stitchFrames(source, { channel })).samples[1]!)
+    const [assumed = ''] = problems.map(problem => /: (took .*)\.$/.exec(problem)?.[1] ?? problem)
+    const names = channels.map(({ name }) => name).join()
+    return [names, zPlanes, `${frameSize.height} × ${frameSize.width}`, firsts.join(), assumed]
+  }
+  const floats = { data: Float32Array.from({ length: 1000 }, (_, i) => i) }
+  const colours = 'took its last axis to be colours; where it is the columns of an image, --axes zyx says so'
+  t.same(await understood([9, 10, 3], floats), ['R,G,B', 1, '9 × 10', '3,4,5', colours])
+  t.same(await understood([9, 10, 4]), ['R,G,B', 1, '9 × 10', '4,5,6', colours])
+  const layers = colours.replace('colours', '2 layers')
+  t.same(await understood([9, 10, 2], floats), ['images 0,images 1', 1, '9 × 10', '2,3', layers])
+  t.same(await understood([9, 10, 2], floats, { axes: 'yxn' }), ['images', 2, '9 × 10', '2', ''])
+  const images = 'took it for 3 images; where they are the colours of one, --axes cyx says so'
+  t.same(await understood([3, 9, 10]), ['images', 3, '9 × 10', '1', images])
+  t.same(await understood([3, 9, 10], {}, { axes: 'cyx' }), ['R,G,B', 1, '9 × 10', '1,91,181', ''])
+  const planes = { CLASS: 'IMAGE', IMAGE_SUBCLASS: 'IMAGE_TRUECOLOR', INTERLACE_MODE: 'INTERLACE_PLANE' }
+  t.same(await understood([3, 9, 10], { attributes: planes }), ['R,G,B', 1, '9 × 10', '1,91,181', ''])
+  const lines = { ...planes, INTERLACE_MODE: 'INTERLACE_LINE' }
+  t.same(await understood([9, 3, 10], { attributes: lines }), ['R,G,B', 1, '9 × 10', '1,11,21', ''])
+  const tags = { axistags: '{"axes": [{"key": "c", "typeFlags": 1}, {"key": "y"}, {"key": "x"}]}' }
+  const classes = 'images 0,images 1,images 2'
+  t.same(await understood([3, 9, 10], { ...floats, attributes: tags }), [classes, 1, '9 × 10', '1,91,181', ''])
+  await t.rejects(open(path, { axes: 'yx' }), {
+    message: `${path}: /images has 3 axes (3 × 9 × 10), and --axes yx names 2.`,
+  })
 })
 
 t.test('names of axes say which are rows and columns, and element_size_um how large pixels are', async t => {

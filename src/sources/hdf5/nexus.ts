@@ -1,3 +1,4 @@
+import type { SourceOptions } from '../find-series.js'
 import type { ArrayContent } from './array-source.js'
 import type { Hdf5File } from './hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Object } from './hdf5-messages.js'
@@ -24,7 +25,7 @@ export function findNexusImages(at: string, object: Hdf5Object): FoundGroup[] {
 export async function readNexus(
   file: Hdf5File,
   found: FoundGroup,
-  unitUm: number | undefined,
+  options: SourceOptions,
   only?: string,
 ): Promise<ArrayContent> {
   const { path, group } = found
@@ -39,7 +40,7 @@ export async function readNexus(
     axes.push(isThere ? await readAxis(file, `${path}/${name}`, length) : {})
   }
   const isAlike = (signal: ArraySignal): boolean => String(signal.dataset.shape) === String(shape)
-  return showArrays(file.path, 'NeXus data', all.filter(isAlike), axes, unitUm)
+  return showArrays(file.path, 'NeXus data', all.filter(isAlike), axes, options)
 }
 
 /** The path of a group that attributes called `default` lead to. */

@@ -27,27 +27,27 @@ const MOST_LISTED = 8
  */
 export async function openArrays(
   { path, inside, url }: NamedFile,
-  { unitUm }: SourceOptions,
+  options: SourceOptions,
   complete = true,
 ): Promise<FrameSource> {
   // Before anything is read: what changes meanwhile then changes the next fingerprint.
   const { stamp } = examineFile(path)
   const at = inside === undefined ? '/' : `/${inside.replace(/^\/+|\/+$/g, '')}`
-  const content = await readContent(openArrayFile(path), at, unitUm)
+  const content = await readContent(openArrayFile(path), at, options)
   const name = basename(path).replace(HDF5_ENDING, '')
   const place = at === '/' ? '' : ` ${at.slice(1)}`
   return assembleArrays({ path, url, name: `${name}${place}` }, stamp, content, complete)
 }
 
-async function readContent(file: Hdf5File, at: string, unitUm: number | undefined): Promise<ArrayContent> {
+async function readContent(file: Hdf5File, at: string, options: SourceOptions): Promise<ArrayContent> {
   const object = await file.describe(at, TREE_DEPTH)
-  const usid = await readUsid(file, at, object, unitUm)
+  const usid = await readUsid(file, at, object, options.unitUm)
   if (usid) return usid
-  if (object.kind === 'dataset') return await readDataset(file, { path: at, dataset: object }, unitUm)
+  if (object.kind === 'dataset') return await readDataset(file, { path: at, dataset: object }, options)
   const groups = findNexusImages(at, object)
-  if (groups.length === 1) return await readNexus(file, groups[0]!, unitUm)
+  if (groups.length === 1) return await readNexus(file, groups[0]!, options)
   const images = findDatasets(at, object).filter(({ dataset }) => mayBeImage(dataset))
-  if (images.length === 1 && groups.length === 0) return await readDataset(file, images[0]!, unitUm)
+  if (images.length === 1 && groups.length === 0) return await readDataset(file, images[0]!, options)
   throw notOneImage(
     file.path,
     object,
@@ -56,15 +56,15 @@ async function readContent(file: Hdf5File, at: string, unitUm: number | undefine
 }
 
 /** A dataset by itself, or as the signal of its group. */
-async function readDataset(file: Hdf5File, found: FoundDataset, unitUm: number | undefined): Promise<ArrayContent> {
+async function readDataset(file: Hdf5File, found: FoundDataset, options: SourceOptions): Promise<ArrayContent> {
   const slash = found.path.lastIndexOf('/')
   const [above, name] = [found.path.slice(0, slash) || '/', found.path.slice(slash + 1)]
   const group = await file.describe(above, 1)
   if (group.kind === 'group' && textOf(group.attributes.NX_class) === 'NXdata')
-    return await readNexus(file, { path: above, group }, unitUm, name)
+    return await readNexus(file, { path: above, group }, options, name)
   const axes = await readDimensionScales(file, found)
   const unit = textOf(found.dataset.attributes.units)
-  return showArrays(file.path, 'HDF5 array', [{ ...found, name, ...(unit ? { unit } : {}) }], axes, unitUm)
+  return showArrays(file.path, 'HDF5 array', [{ ...found, name, ...(unit ? { unit } : {}) }], axes, options)
 }
 
 function notOneImage(url: string, object: Hdf5Object, paths: readonly string[]): UnsupportedDataError {

@@ -1,8 +1,11 @@
 import { UnsupportedDataError } from '../../errors.js'
 import { lengthUnitUm } from '../../length-unit.js'
+import { COLOURS, expectAxes, LEAST_EDGE, sayWhatWasAssumed } from '../array-axes.js'
+import type { SourceOptions } from '../find-series.js'
 import type { PlaneAxis, StagePosition } from '../frame-source.js'
 import { type ArrayContent, joinAxes, type Layer } from './array-source.js'
 import type { ArrayView, ViewDimension } from './array-view.js'
+import { findRoles, isSmallWhole } from './axis-roles.js'
 import { fitGrid, type Grid, tidy } from './coordinates.js'
 import type { Hdf5File } from './hdf5-file.js'
 import { expectReadableFilters } from './hdf5-filters.js'
@@ -28,43 +31,38 @@ export interface ArraySignal extends FoundDataset {
 }
 
 const MOST_AXES = 4
-/** A dataset of fewer rows or columns is a table rather than an image. */
-const LEAST_EDGE = 8
 const MAX_AXIS = 2 ** 20
-const COLOURS = [
-  { name: 'R', color: 'ff0000' },
-  { name: 'G', color: '00ff00' },
-  { name: 'B', color: '0000ff' },
-]
 
 /** Whether a dataset looks like one that somebody would want to see. */
-export function mayBeImage({ type, shape }: Hdf5Dataset): boolean {
+export function mayBeImage(dataset: Hdf5Dataset): boolean {
+  const { type, shape, attributes } = dataset
   if (!shape || shape.length < 2 || shape.length > MOST_AXES || storedType({ type, offset: 0 }) === undefined)
     return false
-  const [height, width] = isColour(type, shape) ? shape.slice(-3) : shape.slice(-2)
-  return height! >= LEAST_EDGE && width! >= LEAST_EDGE && shape.every(length => length > 0)
+  const { x, y } = findRoles(dataset, shape, namesOfAxes(attributes))
+  return shape[x]! >= LEAST_EDGE && shape[y]! >= LEAST_EDGE && shape.every(length => length > 0)
 }
 
 /**
  * Datasets of one shape as layers.
  *
- * @param axes of the datasets. Those called x and y are columns and rows; else the last two are, before one of colours.
- * @param unitUm what their values are measured in, instead of what the file says.
- * @throws {UnsupportedDataError} no image, or elements that are no numbers.
+ * @param axes of the datasets, whose roles `findRoles` tells.
+ * @param unitUm what their values are measured in, and `letters` what stands along them, instead of what the file says.
+ * @throws {UnsupportedDataError} no image, elements that are no numbers, or letters that do not fit.
  */
 export function showArrays(
   url: string,
   format: string,
   signals: readonly ArraySignal[],
   axes: readonly ArrayAxis[],
-  unitUm: number | undefined,
+  { unitUm, axes: letters }: SourceOptions,
 ): ArrayContent {
   const [{ dataset, path }] = signals as [ArraySignal]
   const shape = expectImage(dataset, path, url)
   for (const signal of signals) expectReadableFilters(signal.dataset.filters, signal.path, url)
-  const colourAxis = isColour(dataset.type, shape) ? shape.length - 1 : undefined
-  const { x, y } = findImageAxes(axes, shape, colourAxis)
-  const others = [...shape.keys()].filter(axis => ![x, y, colourAxis].includes(axis) && shape[axis]! > 1).reverse()
+  if (letters !== undefined) expectAxes(letters, shape, `${url}: ${path}`, url)
+  const roles = findRoles(dataset, shape, axes, letters)
+  const { x, y, c } = roles
+  const others = [...shape.keys()].filter(axis => ![x, y, c].includes(axis) && shape[axis]! > 1).reverse()
   const grids = { x: gridOf(axes[x]), y: gridOf(axes[y]) }
   const scale = findScale(dataset, { x: axes[x], y: axes[y] }, unitUm, grids)
   const along = (axis: number, isReversed = false): ViewDimension => ({
@@ -86,25 +84,27 @@ export function showArrays(
   const layers = signals.flatMap((signal): Layer[] => {
     const { type } = signal.dataset
     const place = { type, origin: scale.origin, timePoint: 0 }
-    if (colourAxis !== undefined) {
-      return COLOURS.map((colour, i) => {
-        const start = shape.map((_, axis) => (axis === colourAxis ? i : 0))
-        return {
-          ...colour,
-          isActive: true,
-          images: [{ ...place, view: viewOf(signal, start), field: { type, offset: 0 } }],
-        }
-      })
+    const viewAt = (component: number): ArrayView =>
+      viewOf(signal, c === undefined ? undefined : shape.map((_, axis) => (axis === c ? component : 0)))
+    if (roles.areColours) {
+      return COLOURS.map((colour, i) => ({
+        ...colour,
+        isActive: true,
+        images: [{ ...place, view: viewAt(i), field: { type, offset: 0 } }],
+      }))
     }
-    return fieldsOf(type).map(({ name, unit = signal.unit, ...field }) => ({
-      name: [signal.name, name].filter(Boolean).join(' '),
-      ...(unit ? { unit } : {}),
-      images: [{ ...place, view: viewOf(signal), field }],
-    }))
+    const count = c === undefined ? 1 : shape[c]!
+    return Array.from({ length: count }, (_, component) => component).flatMap(component =>
+      fieldsOf(type).map(({ name, unit = signal.unit, ...field }) => ({
+        name: [signal.name, name, count > 1 ? component : ''].filter(part => part !== '').join(' '),
+        ...(unit ? { unit } : {}),
+        images: [{ ...place, view: viewAt(component), field }],
+      })),
+    )
   })
   const lengths = others.map(axis => shape[axis]!)
   const planeAxes = others.map((axis): PlaneAxis => {
-    const { name = `axis ${axis}`, unit = '', values = [], isSingle = false } = axes[axis] ?? {}
+    const { name = letters?.[axis] ?? `axis ${axis}`, unit = '', values = [], isSingle = false } = axes[axis] ?? {}
     return { name, unit, values: values.map(value => tidy(value, isSingle)) }
   })
   return {
@@ -112,7 +112,11 @@ export function showArrays(
     zPlanes: lengths[0] ?? 1,
     timePoints: lengths.slice(1).reduce((product, length) => product * length, 1),
     axes: joinAxes(planeAxes, lengths),
-    problems: findProblems(signals, { x: axes[x], y: axes[y] }, grids, scale.pixelSizeUm !== undefined),
+    problems: [
+      ...(roles.isGuess ? sayWhatWasAssumed(path, shape, isSmallWhole(dataset.type), 'tzyx'.slice(-shape.length)) : []),
+      ...(roles.areColours && shape[c!] === 4 ? [`${path} has an alpha channel, which is not read.`] : []),
+      ...findProblems(signals, { x: axes[x], y: axes[y] }, grids, scale.pixelSizeUm !== undefined),
+    ],
     metadata: {
       datasets: signals.map(({ path, dataset }) => ({
         ...{ path, shape, sampleType: nameType(dataset.type) },
@@ -124,16 +128,23 @@ export function showArrays(
 
 /** What stands along the axes of a dataset, as its dimension scales and labels say. */
 export async function readDimensionScales(file: Hdf5File, { dataset }: FoundDataset): Promise<ArrayAxis[]> {
-  const { DIMENSION_LABELS, DIMENSION_LIST } = dataset.attributes
-  const labels = textsOf(DIMENSION_LABELS)
+  const { DIMENSION_LIST } = dataset.attributes
+  const names = namesOfAxes(dataset.attributes)
   const lists = Array.isArray(DIMENSION_LIST?.value) ? DIMENSION_LIST.value : []
   const axes: ArrayAxis[] = []
   for (const [i, length] of (dataset.shape ?? []).entries()) {
     const [scale] = Array.isArray(lists[i]) ? lists[i] : []
-    const name = labels[i] || undefined
-    axes.push({ ...(typeof scale === 'string' ? await readAxis(file, scale, length) : {}), ...(name ? { name } : {}) })
+    axes.push({ ...(typeof scale === 'string' ? await readAxis(file, scale, length) : {}), ...names[i] })
   }
   return axes
+}
+
+/** By their labels, or by the tags that ilastik leaves. */
+function namesOfAxes({ DIMENSION_LABELS, axistags }: Hdf5Dataset['attributes']): { readonly name?: string }[] {
+  const labels = textsOf(DIMENSION_LABELS)
+  const tags = labels.some(Boolean) ? [] : (textOf(axistags) ?? '').matchAll(/"key"\s*:\s*"(\w*)"/g)
+  const names = [...labels, ...[...tags].map(([, key]) => key)]
+  return names.map(name => (name ? { name } : {}))
 }
 
 /**
@@ -167,24 +178,6 @@ function expectImage({ type, shape }: Hdf5Dataset, path: string, url: string): r
     `${url} is no image: ${path} is ${found}; arrays of numbers with 2 to ${MOST_AXES} axes are read.`,
     { url },
   )
-}
-
-/** Red, green and blue, maybe with an alpha, side by side in each pixel. */
-function isColour(type: Hdf5Dataset['type'], shape: readonly number[]): boolean {
-  const isSmall = type.kind === 'integer' && !type.isSigned && type.bytes <= 2
-  return isSmall && shape.length >= 3 && (shape.at(-1) === 3 || shape.at(-1) === 4)
-}
-
-function findImageAxes(
-  axes: readonly ArrayAxis[],
-  shape: readonly number[],
-  colourAxis: number | undefined,
-): { x: number; y: number } {
-  const named = (letter: string): number => axes.findIndex(({ name }) => name?.toLowerCase().startsWith(letter))
-  const [x, y] = [named('x'), named('y')]
-  if (x >= 0 && y >= 0 && x !== colourAxis && y !== colourAxis) return { x, y }
-  const last = colourAxis ?? shape.length
-  return { x: last - 1, y: last - 2 }
 }
 
 function gridOf(axis: ArrayAxis | undefined): Grid | undefined {

@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { builtModule } from '../../built-module.js'
 import { CorruptDataError, type TilestageError } from '../../errors.js'
 import { hashOfJson } from '../../hash-of-json.js'
+import { areColours, COLOURS } from '../array-axes.js'
 import type { FileFormat, NamedFile } from '../file-format.js'
 import { examineFile } from '../file-version.js'
 import type { SourceOptions } from '../find-series.js'
@@ -22,12 +23,6 @@ const READER_MODULE = builtModule('sources/numpy/numpy-reader.js').href
 
 const ENDING = /\.np[yz]$/i
 const ARCHIVE_ENDING = /\.npz$/i
-
-const RGB: readonly SeriesChannel[] = [
-  { name: 'R', color: 'ff0000' },
-  { name: 'G', color: '00ff00' },
-  { name: 'B', color: '0000ff' },
-]
 
 /** 64-bit samples become floats, which are exact up to here. */
 const EXACT_TYPES = /^[ui]8$/
@@ -65,7 +60,7 @@ async function openNumpy(file: NamedFile, options: SourceOptions): Promise<Frame
   // Before anything is read: what changes meanwhile is then refused.
   const { stamp } = examineFile(path)
   const { header, unpacked, problems: found } = await openArray(file, stamp)
-  const { layout, problems: assumed } = understandStack(header, options.shape, url)
+  const { layout, problems: assumed } = understandStack(header, options, url)
   const problems = [...found, ...assumed]
   if (EXACT_TYPES.test(header.type.code))
     problems.push('Integers of 64 bits become float64, in which those beyond 2^53 are not exact.')
@@ -184,8 +179,14 @@ function describeSheet(layout: StackLayout, stamp: string, url: string): SheetFa
     frameSize,
     ...NO_CAMERA,
     ...UNCALIBRATED,
-    channels: layout.components === 3 ? RGB : [{ name: layout.count > 1 ? 'images' : 'image' }],
+    channels: nameChannels(layout),
     zPlanes: 1,
     complete: true,
   }
+}
+
+function nameChannels({ components, count }: StackLayout): readonly SeriesChannel[] {
+  if (areColours(components, false)) return COLOURS
+  const name = count > 1 ? 'images' : 'image'
+  return components === 1 ? [{ name }] : Array.from({ length: components }, (_, i) => ({ name: `${name} ${i}` }))
 }

@@ -1,5 +1,7 @@
 import { UnsupportedDataError } from '../../errors.js'
 import type { Size } from '../../plane.js'
+import { type AxisLetters, areColours, endsWithComponents, expectAxes, sayWhatWasAssumed } from '../array-axes.js'
+import type { SourceOptions } from '../find-series.js'
 import type { NpyHeader } from './npy-header.js'
 
 /** Rows of a table that are this many samples or more may be flattened square images: 8 × 8. */
@@ -13,8 +15,8 @@ export interface StackLayout {
   /** Of an image. */
   readonly width: number
   readonly height: number
-  /** 1, or 3 of colour images; a fourth one that is stored is not read. */
-  readonly components: 1 | 3
+  /** Samples of each pixel that are read: 1, 3 of colour images, or as many as there are layers. */
+  readonly components: number
   /** From one to the next, in samples. */
   readonly steps: { readonly item: number; readonly row: number; readonly column: number; readonly component: number }
 }
@@ -27,21 +29,28 @@ export interface UnderstoodStack {
 }
 
 /**
- * Understand an array as images: H×W, N×H×W, H×W×3, N×H×W×3 (or 4, or 1), or N×P where each row is a flattened image.
+ * Understand an array as images: H×W, N×H×W, H×W×3, N×H×W×3 (or 4, 2 or 1), or N×P where each row is a flattened image.
  *
  * Two axes are a picture, unless `shape` tells otherwise, or the rows have 64, 81, 100 … samples and the array is
  * more than 2.5 times as long one way than the other, which pictures seldom are and stacks of flattened images are.
  *
- * @param shape of the images, as the user gave it.
- * @throws {UnsupportedDataError} another number of axes, or `shape` does not fit.
+ * @param shape of the images, and `letters` of the axes, as the user gave them.
+ * @throws {UnsupportedDataError} another number of axes, or what the user gave does not fit.
  */
-export function understandStack(header: NpyHeader, shape: Size | undefined, url: string): UnderstoodStack {
+export function understandStack(
+  header: NpyHeader,
+  { shape, axes: letters }: Pick<SourceOptions, 'shape' | 'axes'>,
+  url: string,
+): UnderstoodStack {
+  const isWhole = /^u[12]$/.test(header.type.code)
+  if (letters !== undefined) return byLetters(header, letters, isWhole, url)
   const axes = [...header.shape]
   const steps = stepsOf(header)
   const problems: string[] = []
-  const stored = axes.length >= 3 && [1, 3, 4].includes(axes.at(-1)!) ? axes.pop()! : undefined
-  if (stored === 4) problems.push('The alpha channel is not read: the last axis is 4 long.')
-  const components = stored === undefined || stored === 1 ? 1 : 3
+  const hasComponents = axes.length >= 3 && ([1, 3, 4].includes(axes.at(-1)!) || endsWithComponents(axes))
+  const stored = hasComponents ? axes.pop()! : undefined
+  if (shape === undefined && axes.length === 2) problems.push(...sayWhatWasAssumed(url, header.shape, isWhole, 'nyx'))
+  const components = countComponents(stored, isWhole, problems)
   const component = stored === undefined ? 0 : steps[axes.length]!
   const layout = (count: number, size: Size, item: number, row: number, column: number): UnderstoodStack => ({
     layout: {
@@ -76,6 +85,7 @@ export function understandStack(header: NpyHeader, shape: Size | undefined, url:
     return flattened(first, { width: edge, height: edge }, steps[0]!, steps[1]!)
   }
   if (axes.length === 3) {
+    if (stored === undefined) problems.push(...sayWhatWasAssumed(url, header.shape, isWhole, 'nyx'))
     if (shape && (shape.height !== second || shape.width !== third))
       throw refuse(`images of ${second}x${third}, and ${shape.height}x${shape.width} were asked for`)
     return layout(first, { width: third, height: second }, steps[0]!, steps[1]!, steps[2]!)
@@ -86,7 +96,40 @@ export function understandStack(header: NpyHeader, shape: Size | undefined, url:
 }
 
 const POSSIBLE =
-  'arrays of H×W, N×H×W, H×W×3 and N×H×W×3 are read, and N×P with --shape HxW where a row is an image of P = H·W samples'
+  'arrays of H×W, N×H×W, H×W×3 and N×H×W×3 are read, others with --axes, and N×P with --shape HxW where a row is an image of P = H·W samples'
+
+/** @throws {UnsupportedDataError} not a letter for each axis, or several axes of images. */
+function byLetters(header: NpyHeader, letters: AxisLetters, isWhole: boolean, url: string): UnderstoodStack {
+  const { shape } = header
+  expectAxes(letters, shape, url, url)
+  const items = letters.match(/[nzt]/g) ?? []
+  if (items.length > 1) {
+    const message = `${url} has several images along ${items.join(' and ')} by --axes ${letters}; a contact sheet has one such axis.`
+    throw new UnsupportedDataError(message, { url })
+  }
+  const steps = stepsOf(header)
+  const along = (letter: string | undefined): { length: number; step: number } => {
+    const axis = letter === undefined ? -1 : letters.indexOf(letter)
+    return axis < 0 ? { length: 1, step: 0 } : { length: shape[axis]!, step: steps[axis]! }
+  }
+  const [x, y, c, item] = ['x', 'y', 'c', items[0]].map(along)
+  const problems: string[] = []
+  return {
+    layout: {
+      ...{ count: item!.length, width: x!.length, height: y!.length },
+      components: countComponents(c!.length, isWhole, problems),
+      steps: { item: item!.step, row: y!.step, column: x!.step, component: c!.step },
+    },
+    problems,
+  }
+}
+
+/** How many of a pixel's samples are read. @param problems what is not is added to them. */
+function countComponents(stored = 1, isWhole: boolean, problems: string[]): number {
+  if (stored !== 4 || !areColours(stored, isWhole)) return stored
+  problems.push('The alpha channel is not read: of four samples a pixel three are shown.')
+  return 3
+}
 
 /** From one entry to the next along each axis, in samples. */
 function stepsOf({ shape, isFortranOrder }: NpyHeader): number[] {
