@@ -287,7 +287,11 @@ class PyramidBuild {
     this.#journal ??= await openCheckedJournal(directory, known?.record.complete ?? false, signal)
     const round = new ShardRound({
       ...{ directory, sources, settings, grows, strict, onProgress, signal },
-      tree: new ShardTree(placement, fingerprintOfSettings(settings)),
+      tree: new ShardTree(
+        placement,
+        fingerprintOfSettings(settings),
+        sources.some(({ reader }) => reader?.isDecodedInRows),
+      ),
       journal: this.#journal,
       skips: this.#skips,
       shown: this.#shown,

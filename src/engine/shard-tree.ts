@@ -25,13 +25,16 @@ export interface ShardNode extends ShardKey {
  */
 export class ShardTree {
   readonly placement: Placement
-  /** Level 0, plane by plane, in Z order: neighbours come together. */
+  /** Level 0, plane by plane: in Z order, so that neighbours come together, or row by row. */
   readonly leaves: readonly ShardNode[]
   readonly #nodes: ReadonlyMap<string, ShardNode>
   readonly #base: string
 
-  /** @param settingsFingerprint of everything of the settings that changes a sample. */
-  constructor(placement: Placement, settingsFingerprint: string) {
+  /**
+   * @param settingsFingerprint of everything of the settings that changes a sample.
+   * @param isInRows whether leaves come row by row, as is best for what is decoded in rows.
+   */
+  constructor(placement: Placement, settingsFingerprint: string, isInRows = false) {
     this.placement = placement
     const { sampleType, pedestal, geometry } = placement
     this.#base = JSON.stringify([ENGINE_VERSION, settingsFingerprint, sampleType, pedestal, geometry.tileSize])
@@ -59,9 +62,9 @@ export class ShardTree {
         leaves.add(leaf)
       }
     })
-    this.leaves = [...leaves].sort(
-      (a, b) => comparePlanes(a.selection, b.selection) || zOrder(a.row, a.column) - zOrder(b.row, b.column),
-    )
+    const comparePlaces = (a: ShardKey, b: ShardKey): number =>
+      isInRows ? a.row - b.row || a.column - b.column : zOrder(a.row, a.column) - zOrder(b.row, b.column)
+    this.leaves = [...leaves].sort((a, b) => comparePlanes(a.selection, b.selection) || comparePlaces(a, b))
   }
 
   get size(): number {

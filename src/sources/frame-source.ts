@@ -141,6 +141,8 @@ export interface FrameReaderDescription {
   readonly data: unknown
   /** What all readers of this module hold in one thread beside the frames they hand out, bytes; next to nothing if left out. */
   readonly heldBytes?: number
+  /** Whether frames side by side come out of the same bytes, so that they are best read row by row. */
+  readonly isDecodedInRows?: boolean
 }
 
 /** Reads frames of one series in a worker thread. */

@@ -50,13 +50,16 @@ const row = (options: Partial<Parameters<typeof onDemandSource>[0]> = {}): Frame
 
 let expected: Record<string, string> = {}
 
-t.test('the same bytes come of any number of workers, any memory, and the thread that asks', async t => {
+t.test('the same bytes come of any number of workers, any memory, any order, and the thread that asks', async t => {
   const dir = t.testdir()
   await build([mosaic()], join(dir, 'one'), {}, { workers: 1 })
   expected = fingerprints(join(dir, 'one'))
   t.ok(Object.keys(expected).length > 25, 'several levels of shards')
   await build([mosaic()], join(dir, 'three'), {}, { workers: 3, memoryBytes: 300 * MIB })
   t.same(fingerprints(join(dir, 'three')), expected)
+  const { reader, ...others } = mosaic()
+  await build([{ ...others, reader: { ...reader!, isDecodedInRows: true } }], join(dir, 'rows'))
+  t.same(fingerprints(join(dir, 'rows')), expected)
   await build([{ ...mosaic(), reader: undefined }], join(dir, 'inline'))
   t.same(fingerprints(join(dir, 'inline')), expected)
 })

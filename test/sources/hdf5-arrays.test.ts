@@ -6,7 +6,14 @@ import t, { type Test } from 'tap'
 import { bytesOfSamples, type SampleArray } from '../../src/plane.js'
 import type { SourceOptions } from '../../src/sources/find-series.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
-import { type ArrayView, blockSize, boxOf, slabAround } from '../../src/sources/hdf5/array-view.js'
+import {
+  type ArrayView,
+  blockSize,
+  boxOf,
+  isInBands,
+  MAX_KEPT_BYTES,
+  slabAround,
+} from '../../src/sources/hdf5/array-view.js'
 import { fitGrid } from '../../src/sources/hdf5/coordinates.js'
 import { hdf5Pool } from '../../src/sources/hdf5/hdf5-pool.js'
 import { cutBlocks } from '../../src/sources/image-blocks.js'
@@ -336,6 +343,22 @@ t.test('what shares chunks is decoded together, as far as memory goes', async t 
   const deep = slabOf(view([512, 512, 4096], [512, 512, 4096], 1, 0, 2), 100)
   t.same(deep.count.slice(0, 2), [512, 512])
   t.ok(deep.count[2]! >= 64 && deep.offset[2]! <= 100 && deep.offset[2]! + deep.count[2]! > 100)
+})
+
+t.test('bands of rows are cut into parts of which a row of shards is kept', async t => {
+  for (const band of [1, 16]) {
+    const view: ArrayView = {
+      ...{ dataset: '/a', shape: [4096, 40000], chunks: [band, 40000], elementBytes: 2, planes: [] },
+      x: { axis: 1, stride: 1, length: 40000 },
+      y: { axis: 0, stride: 1, length: 4096 },
+    }
+    t.ok(isInBands(view))
+    const shards = cutBlocks({ width: 40000, height: 2048 }, blockSize(view))
+    const slabs = shards.map(block => slabAround(view, boxOf(view, block, 0)))
+    const parts = new Set(slabs.map(({ offset }) => offset[1]))
+    t.same([...parts], [0, 10240, 20480, 30720])
+    t.ok(slabs.every(({ count }) => 2048 * count[1]! * 2 <= MAX_KEPT_BYTES))
+  }
 })
 
 t.test('coordinates that were rounded to float32 are those of an even grid', async t => {

@@ -4,7 +4,7 @@ import type { Plane, SampleType, Size } from '../../plane.js'
 import { examineFile, type FileVersion } from '../file-version.js'
 import type { FrameReader } from '../frame-source.js'
 import { cutBlocks, type ImageBlock } from '../image-blocks.js'
-import { type ArrayView, boxOf, imageSize, planeSteps, slabAround, walkThrough } from './array-view.js'
+import { type ArrayView, boxOf, imageSize, MAX_KEPT_BYTES, planeSteps, slabAround, walkThrough } from './array-view.js'
 import { Hdf5File } from './hdf5-file.js'
 import type { Hdf5Type } from './hdf5-messages.js'
 import { nameType } from './hdf5-values.js'
@@ -12,9 +12,6 @@ import { type SampleField, takeSamples, takeScattered } from './sample-field.js'
 import { rowsByIndex } from './scattered-rows.js'
 import type { Slab } from './slab-pieces.js'
 import { untilAborted } from './until-aborted.js'
-
-/** Of decoded slabs in a thread, whatever the number of files that it reads. */
-export const MAX_KEPT_BYTES = 48 * 2 ** 20
 
 /** Images of one field of a dataset, and which frames they are. */
 export interface ArrayImages {

@@ -5,8 +5,17 @@ import { commonSampleType, type SampleType, type Size } from '../../plane.js'
 import type { Frame, FrameSeries, FrameSource, PlaneAxis, StagePosition } from '../frame-source.js'
 import { countBlocks, cutBlocks, MAX_BLOCKS, NO_CAMERA, UNCALIBRATED } from '../image-blocks.js'
 import { ReaderSource } from '../reader-source.js'
-import { type ArrayImages, ArrayReader, type ArrayReaderData, MAX_KEPT_BYTES } from './array-reader.js'
-import { type ArrayView, blockSize, boxOf, countPlanes, imageSize, slabAround } from './array-view.js'
+import { type ArrayImages, ArrayReader, type ArrayReaderData } from './array-reader.js'
+import {
+  type ArrayView,
+  blockSize,
+  boxOf,
+  countPlanes,
+  imageSize,
+  isInBands,
+  MAX_KEPT_BYTES,
+  slabAround,
+} from './array-view.js'
 import type { Hdf5Type } from './hdf5-messages.js'
 import { isRounded, type SampleField, storedType } from './sample-field.js'
 
@@ -109,7 +118,12 @@ export function assembleArrays(
   const heldBytes = THREAD_BYTES + Math.max(MAX_KEPT_BYTES, ...images.map(slabBytes))
   return new ReaderSource(url, format, series, {
     reader: new ArrayReader(data),
-    description: { module: READER_MODULE, data, heldBytes },
+    description: {
+      module: READER_MODULE,
+      data,
+      heldBytes,
+      isDecodedInRows: images.some(({ view }) => isInBands(view)),
+    },
   })
 }
 

@@ -43,12 +43,16 @@ export interface ScatteredRows {
   readonly length: number
 }
 
+/** Of decoded slabs in a thread, whatever the number of files that it reads. */
+export const MAX_KEPT_BYTES = 48 * 2 ** 20
 /** Decoded at once and kept: a build has threads that each do so. */
 const MAX_SLAB_BYTES = 32 * 2 ** 20
 /** About the edge of a block where chunks do not say otherwise, px. */
 const BLOCK_EDGE = 1024
 const LARGEST_BLOCK_EDGE = 2048
 const SMALLEST_BLOCK_EDGE = 16
+/** Edge of what a build makes at a time, px. */
+const SHARD_EDGE = 2048
 /** Up to so many chunks are blocks of their own, so that a damaged one costs no more than itself. */
 const MAX_SINGLE_CHUNKS = 1024
 
@@ -79,6 +83,25 @@ function chunkEdge({ chunks, x, y }: ArrayView, { axis, stride, length }: ViewDi
   // Where rows and columns lie along one axis, chunks are no rectangles.
   if (x.axis === y.axis) return 1
   return Math.max(1, Math.min(length, Math.floor((chunks[axis] ?? 1) / stride)))
+}
+
+/** Whether chunks are bands of rows, which many blocks lie side by side in. */
+export function isInBands(view: ArrayView): boolean {
+  return chunkEdge(view, view.x) > SHARD_EDGE && chunkEdge(view, view.y) < SHARD_EDGE
+}
+
+/**
+ * Edge along an axis of what is kept of a chunk. Bands are cut, so that all that the blocks side by side in a part of them
+ * touch may be kept until the next rows come: a band is then decoded once for each part, instead of for each block.
+ */
+function keptEdge(view: ArrayView, axis: number): number {
+  const { shape, chunks, elementBytes, x } = view
+  const whole = Math.min(chunks[axis]!, shape[axis]!)
+  if (axis !== x.axis || !isInBands(view)) return chunks[axis]!
+  const planes = chunks.reduce((product, edge, i) => (i === axis || i === view.y.axis ? product : product * edge), 1)
+  const room = Math.max(1, Math.floor(MAX_KEPT_BYTES / (SHARD_EDGE * elementBytes * planes)))
+  const parts = Math.ceil(whole / room)
+  return parts === 1 ? whole : Math.min(whole, SHARD_EDGE * Math.ceil(whole / parts / SHARD_EDGE))
 }
 
 /** Where each of the plane's dimensions stands; planes count with the first dimension fastest. */
@@ -122,9 +145,10 @@ export function boxOf(view: ArrayView, block: ImageBlock, plane: number): { from
  * @param box as `boxOf`.
  */
 export function slabAround(
-  { shape, chunks, elementBytes }: ArrayView,
+  view: ArrayView,
   box: { readonly from: readonly number[]; readonly to: readonly number[] },
 ): Slab {
+  const { shape, chunks, elementBytes } = view
   const [from, to] = [[...box.from], [...box.to]]
   const count = (): number[] => shape.map((_, axis) => to[axis]! - from[axis]!)
   const chunkBytes = chunks.reduce((product, edge) => product * edge, elementBytes)
@@ -132,7 +156,7 @@ export function slabAround(
   for (const axis of shape.keys()) {
     const stepBytes = count().reduce((product, edge, i) => (i === axis ? product : product * edge), elementBytes)
     const most = Math.floor(maxBytes / stepBytes)
-    const edge = chunks[axis]!
+    const edge = keptEdge(view, axis)
     if (edge <= 1) continue
     let start = Math.floor(from[axis]! / edge) * edge
     let end = Math.min(shape[axis]!, Math.ceil(to[axis]! / edge) * edge)
