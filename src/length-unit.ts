@@ -16,3 +16,11 @@ const UNITS_UM: ReadonlyMap<string, number> = new Map([
 export function lengthUnitUm(unit: string): number | undefined {
   return UNITS_UM.get(unit.trim().toLowerCase())
 }
+
+/** An image of smaller or larger pixels is none of a microscope: a picometre, and a decimetre. */
+export const PLAUSIBLE_PIXELS_UM = [1e-6, 1e5] as const
+
+/** Whether pixels of that edge, µm, may be those of a microscope. */
+export function isPlausiblePixel(um: number): boolean {
+  return um >= PLAUSIBLE_PIXELS_UM[0] && um <= PLAUSIBLE_PIXELS_UM[1]
+}

@@ -1,7 +1,7 @@
 import { LimitExceededError } from '../errors.js'
 import { hashOfJson } from '../hash-of-json.js'
 import { commonSampleType, type Rect, SAMPLE_TYPES, type SampleType, type Size } from '../plane.js'
-import type { Frame, FrameSeries, PlaneAxis, SeriesChannel } from './frame-source.js'
+import type { Frame, FrameSeries, PlaneAxis, SeriesChannel, StagePosition } from './frame-source.js'
 import {
   countBlocks,
   cutBlocks,
@@ -28,6 +28,13 @@ export interface ImageLayer extends SeriesChannel {
   readonly block: Size
 }
 
+/** Where an image lies and how large its pixels are. */
+export interface ImageScale {
+  readonly pixelSizeUm: { readonly x: number; readonly y: number }
+  /** Of the centre of the first pixel. */
+  readonly originUm: { readonly x: number; readonly y: number }
+}
+
 /** What a file holds, as its reader has found it. */
 export interface LayeredImage {
   readonly name: string
@@ -37,6 +44,8 @@ export interface LayeredImage {
   readonly sampleType: SampleType
   readonly zPlanes: number
   readonly zAxis?: PlaneAxis
+  /** Left out where nothing is known of lengths. */
+  readonly scale?: ImageScale
   readonly problems: readonly string[]
   readonly metadata: Readonly<Record<string, unknown>>
 }
@@ -73,16 +82,24 @@ function sizeOf({ x0, y0, x1, y1 }: Rect): Size {
 }
 
 /**
- * The series of the layers of a file: a frame for each block of each plane. Nothing is known of lengths.
+ * The series of the layers of a file: a frame for each block of each plane.
  *
  * @param url of the file, for the message.
  * @throws {LimitExceededError} more frames than are listed.
  */
-export function describeLayers({ layers, stamp, zPlanes, zAxis, ...image }: LayeredImage, url: string): FrameSeries {
+export function describeLayers(
+  { layers, stamp, zPlanes, zAxis, scale, ...image }: LayeredImage,
+  url: string,
+): FrameSeries {
   const count = zPlanes * layers.reduce((sum, { place, block }) => sum + countBlocks(sizeOf(place), block), 0)
   if (count > MAX_BLOCKS)
     throw new LimitExceededError(`${url}: its images come in ${count} blocks; up to ${MAX_BLOCKS} are read.`, { url })
   const blocks = layerBlocks(layers)
+  const { pixelSizeUm, originUm } = scale ?? { pixelSizeUm: UNCALIBRATED.pixelSizeUm, originUm: { x: 0, y: 0 } }
+  const stageAt = (x: number, y: number): StagePosition => ({
+    xUm: originUm.x + x * pixelSizeUm.x,
+    yUm: originUm.y + y * pixelSizeUm.y,
+  })
   const frameSize = largestOf(blocks.map(({ block }) => block))
   const frames = Array.from({ length: zPlanes * blocks.length }, (_, index): Frame => {
     const { channel, block } = blocks[index % blocks.length]!
@@ -90,8 +107,8 @@ export function describeLayers({ layers, stamp, zPlanes, zAxis, ...image }: Laye
     const { x0, y0 } = layers[channel]!.place
     return {
       ...{ index, channel, zPlane: Math.floor(index / blocks.length), timePoint: 0 },
-      position: { xUm: x0 + x, yUm: y0 + y },
-      stagePosition: { xUm: x0, yUm: y0 },
+      position: stageAt(x0 + x, y0 + y),
+      stagePosition: stageAt(x0, y0),
       offsetPx: { x, y },
       ...((width !== frameSize.width || height !== frameSize.height) && { size: { width, height } }),
       stamp: `${stamp} ${index}`,
@@ -101,7 +118,7 @@ export function describeLayers({ layers, stamp, zPlanes, zAxis, ...image }: Laye
     ...image,
     ...{ frames, frameSize, zPlanes },
     ...NO_CAMERA,
-    ...UNCALIBRATED,
+    ...(scale ? { pixelSizeUm } : UNCALIBRATED),
     complete: true,
     channels: layers.map(({ name, unit, color, active }) => ({
       name,
@@ -110,7 +127,7 @@ export function describeLayers({ layers, stamp, zPlanes, zAxis, ...image }: Laye
       ...(active !== undefined && { active }),
     })),
     ...(zAxis && { axes: { zPlane: zAxis } }),
-    fingerprint: hashOfJson([stamp, layers, zPlanes, zAxis]),
+    fingerprint: hashOfJson([stamp, layers, zPlanes, zAxis, scale]),
   }
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { bytesOfSamples } from '../../src/plane.js'
 import { openRaw } from '../../src/sources/bruker/open-raw.js'
-import { findSeries } from '../../src/sources/find-series.js'
+import { findSeries, type SourceOptions } from '../../src/sources/find-series.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
 import { tilestage } from '../run-cli.js'
 import { unpackFixture } from '../unpack-fixture.js'
@@ -75,6 +75,47 @@ const pair: SeriesKind = {
 }
 
 checkFrameSource(t, pair)
+
+t.test('pixels and channels are as large as the header says, where that is a length and an energy', async t => {
+  const bytes = new Uint8Array(48)
+  const opened = async (changes: object, options?: SourceOptions) => {
+    const path = writePair(t.testdir({}), bytes, changes)
+    const { pixelSizeUm, isUncalibrated = false, frames, axes, problems } = (await openRaw(path, path, options)).series
+    return { pixelSizeUm, isUncalibrated, first: frames[0]!.position, energies: axes?.zPlane?.values, problems }
+  }
+  const edges = {
+    'width-scale': 50,
+    'height-scale': 0.1,
+    'width-units': 'µm',
+    'height-units': 'mm',
+    'width-origin': 200,
+  }
+  const energies = { 'depth-scale': 0.01, 'depth-units': 'keV', 'depth-origin': -0.48 }
+  const calibrated = {
+    pixelSizeUm: { x: 50, y: 100 },
+    isUncalibrated: false,
+    first: { xUm: 200, yUm: 0 },
+    problems: [],
+  }
+  t.same(await opened({ ...edges, ...energies }), { ...calibrated, energies: [-0.48, -0.47] })
+  t.same((await opened({ 'ev-per-chan': 10 })).energies, [0, 0.01])
+  const squares = { 'width-scale': 0.5, 'height-scale': 0.5 }
+  t.match(await opened({ ...squares, 'width-units': 'nm' }), { pixelSizeUm: { x: 0.0005, y: 0.0005 } })
+  t.match(await opened(squares), {
+    isUncalibrated: true,
+    problems: [/^Its pixels are 0\.5 × 0\.5, which is no size .* --unit/],
+  })
+  t.match(await opened(squares, { unitUm: 1000 }), { pixelSizeUm: { x: 500, y: 500 }, problems: [] })
+  t.match(await opened({ ...squares, 'width-units': 'm' }), {
+    isUncalibrated: true,
+    problems: [/which is implausible/],
+  })
+  const plain = { 'width-scale': 1, 'height-scale': 1, 'width-units': '<undefined>' }
+  t.match(await opened(plain), { isUncalibrated: true, problems: [] })
+  t.match(await opened({ 'width-scale': 2, 'width-units': 'mm' }), {
+    problems: [/^Its pixels are 2 mm × of no height/],
+  })
+})
 
 t.test('a scan by the name of either file: every count, and their sums', async t => {
   const folder = t.testdir({})

@@ -3,9 +3,11 @@ import { basename } from 'node:path'
 import { builtModule } from '../../built-module.js'
 import { CorruptDataError, NotFoundError } from '../../errors.js'
 import { examineFile } from '../file-version.js'
+import type { SourceOptions } from '../find-series.js'
 import type { FrameSource } from '../frame-source.js'
 import { blockEdge, describeLayers, spectrumLayers } from '../layered-image.js'
 import { ReaderSource } from '../reader-source.js'
+import { calibrateRaw } from './raw-calibration.js'
 import { RAW_SAMPLES, type RawHeader, readRawHeader } from './raw-header.js'
 import { openFrameReader, type RawReaderData } from './raw-reader.js'
 
@@ -33,7 +35,7 @@ export function rawPair(path: string): { readonly raw: string; readonly rpl: str
  * @throws {NotFoundError} one of them is not there. @throws {CorruptDataError} they contradict each other.
  * @throws as `readRawHeader`.
  */
-export async function openRaw(path: string, url: string): Promise<FrameSource> {
+export async function openRaw(path: string, url: string, { unitUm }: SourceOptions = {}): Promise<FrameSource> {
   const { raw, rpl } = rawPair(path)
   if (!existsSync(rpl))
     throw new NotFoundError(`${rpl} does not exist; it tells how the samples in ${raw} are arranged.`, { url })
@@ -44,19 +46,21 @@ export async function openRaw(path: string, url: string): Promise<FrameSource> {
   expectLength(header, raw, rpl)
   const { width, height, depth, sample } = header
   const { type, bytes } = RAW_SAMPLES[sample]
+  const { scale, energiesKeV, problems: uncalibrated } = calibrateRaw(keys, depth, unitUm)
   const { layers, sampleType, zPlanes, zAxis, problems } = spectrumLayers({
     ...{ stack: 0, size: { width, height }, place: { x0: 0, y0: 0, x1: width, y1: height } },
     ...{ block: { width: blockEdge(1), height: blockEdge(1) }, sampleType: type, channels: depth },
-    energiesKeV: undefined,
+    energiesKeV,
   })
   const isRounded = bytes === 8 && sample !== 'float64'
   const series = describeLayers(
     {
-      ...{ layers, sampleType, zPlanes, ...(zAxis && { zAxis }), metadata: keys },
+      ...{ layers, sampleType, zPlanes, ...(zAxis && { zAxis }), ...(scale && { scale }), metadata: keys },
       name: basename(path).replace(RAW_ENDING, ''),
       stamp: `${stamp} ${headerStamp}`,
       problems: [
         ...problems,
+        ...uncalibrated,
         ...(isRounded ? [`Its samples are ${sample}, shown as float64: numbers above 2⁵³ are rounded.`] : []),
       ],
     },

@@ -8,8 +8,8 @@ export const RAW_FORMAT: FileFormat = {
   isFoundInFolders: true,
   // The other one of the pair is its series, too; and .raw files of other programs have none.
   isSeries: async path => /\.rpl$/i.test(path),
-  locate({ path, url, identity }) {
-    const open = () => openRaw(path, url)
+  locate({ path, url, identity }, options) {
+    const open = () => openRaw(path, url, options)
     const follow = () => new FollowedFile(url, rawPair(path).raw, open)
     const { raw, rpl } = rawPair(identity)
     return { url, identity: rpl, files: [raw, rpl], open, follow }

@@ -55,7 +55,7 @@ const PREFIXES: Readonly<Record<string, string>> = { unsigned: 'uint', signed: '
  *   we do not read. @throws {LimitExceededError} an edge is too long. @throws as `readSmallFile`.
  */
 export function readRawHeader(path: string): { header: RawHeader; keys: Readonly<Record<string, string>> } {
-  const text = Buffer.from(readSmallFile(path, MAX_FILE_BYTES)).toString('latin1')
+  const text = decodeText(readSmallFile(path, MAX_FILE_BYTES))
   const keys = new Map<string, string>()
   for (const line of text.split(/\r\n|\r|\n/)) {
     const [, key, value] = /^\s*([^\s;]\S*)\s+([^;]*?)\s*(?:;.*)?$/.exec(line) ?? []
@@ -105,5 +105,14 @@ export function readRawHeader(path: string): { header: RawHeader; keys: Readonly
       ...{ offset: whole('offset', 0, 0), isBigEndian: order === 'big-endian', isByVector: record === 'vector' },
     },
     keys: Object.fromEntries(keys),
+  }
+}
+
+/** The µ of a unit is two bytes in UTF-8, and one in what programs on Windows write. */
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return Buffer.from(bytes).toString('latin1')
   }
 }

@@ -1,5 +1,5 @@
 import { UnsupportedDataError } from '../../errors.js'
-import { lengthUnitUm } from '../../length-unit.js'
+import { isPlausiblePixel, lengthUnitUm, PLAUSIBLE_PIXELS_UM } from '../../length-unit.js'
 import type { PlaneAxis } from '../frame-source.js'
 import { type ArrayContent, joinAxes, type Layer, type LayerImages } from './array-source.js'
 import type { ArrayView, ViewDimension } from './array-view.js'
@@ -16,8 +16,6 @@ const REFERENCES = ['Position_Indices', 'Position_Values', 'Spectroscopic_Indice
 const MEASUREMENT = /^\/(Measurement_\d+)(?=\/)/
 /** A scan that was stopped, or lost some points; with fewer it is a sample of points here and there. */
 const MOST_MISSING = 0.5
-/** An image of smaller or larger pixels is none of a microscope: a picometre, and a decimetre. */
-const PLAUSIBLE_PIXELS_UM = [1e-6, 1e5] as const
 /** Pixel sizes that differ by more are not stitched. */
 const SAME_PIXEL_SIZE = 1e-3
 
@@ -261,7 +259,7 @@ function findScale(
     const { unit, indices } = dimensions[axis]
     const { step } = grids[axis]
     const pixelUm = step * { x, y }[axis]
-    if (pixelUm >= PLAUSIBLE_PIXELS_UM[0] && pixelUm <= PLAUSIBLE_PIXELS_UM[1]) continue
+    if (isPlausiblePixel(pixelUm)) continue
     const extent = Number((step * (indices.length - 1)).toPrecision(3))
     const inMetres = pixelUm < PLAUSIBLE_PIXELS_UM[0] && step * 1e6 >= PLAUSIBLE_PIXELS_UM[0]
     const advice = inMetres ? 'if these are metres, give --unit m' : 'give --unit if that is another one'
