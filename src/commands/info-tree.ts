@@ -88,11 +88,13 @@ function describeDataset({ type, shape, chunks, filters }: Extract<Hdf5Object, {
 
 function showAttribute({ type, shape, value }: Hdf5Attribute): string {
   const values = Array.isArray(value) ? value : [value]
-  const isReference = type.kind === 'reference' || (type.kind === 'rows' && type.element.kind === 'reference')
-  if (isReference) {
-    const before = type.kind === 'reference' && type.isRegion ? 'region of ' : ''
-    const shown = values.flat().map(path => `${before}${path ?? 'nothing'}`)
-    return `→ ${shorten(shown, ', ')}`
+  const element = type.kind === 'rows' ? type.element : type
+  if (element.kind === 'reference') {
+    const nowhere = element.isRegion ? 'a region of a dataset' : 'nothing'
+    return `→ ${shorten(
+      values.flat().map(path => String(path ?? nowhere)),
+      ', ',
+    )}`
   }
   if (shape === null) return '= empty'
   if (value === undefined) return `= ${shape.join(' × ')} ${nameType(type)}`.replace('=  ', '= ')

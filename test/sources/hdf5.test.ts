@@ -18,6 +18,7 @@ import { Hdf5File } from '../../src/sources/hdf5/hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Group } from '../../src/sources/hdf5/hdf5-messages.js'
 import { Hdf5Pool } from '../../src/sources/hdf5/hdf5-pool.js'
 import { decodeValues } from '../../src/sources/hdf5/hdf5-values.js'
+import { HeapLimit } from '../../src/sources/hdf5/heap-limit.js'
 import { unpackFixture } from '../unpack-fixture.js'
 
 interface Truth {
@@ -407,6 +408,32 @@ t.test('calls wait for a free thread, end when they are aborted, and fail when t
   await Promise.all([t.rejects(pending, { name: 'SourceUnavailableError' }), closed.close(), closed.close()])
   await t.rejects(new Hdf5File(path, { pool: closed }).describe(), TypeError)
 })
+
+t.test(
+  'a damaged list that leads back to itself is told as damage, and lengths take no memory before they are checked',
+  async t => {
+    const path = unpackFixture(t.testdir({}), 'usid/compound_main.h5')
+    const bytes = readFileSync(path)
+    const collection = bytes.indexOf('GCOL')
+    // A text in the file's heap whose length is that of nothing: HDF5 stays at this one for ever.
+    bytes.writeUInt8(0, collection + 328)
+    writeFileSync(path, bytes)
+    const watchful = new Hdf5Pool({ quietMs: 200 })
+    t.teardown(() => watchful.close())
+    await t.rejects(new Hdf5File(path, { pool: watchful }).describe('/', 24), {
+      name: 'CorruptDataError',
+      message: `${path} is damaged: HDF5 could not go on reading it (it came to no end).`,
+    })
+    const limit = new HeapLimit()
+    limit.install()
+    limit.bytes = 3 * 2 ** 16
+    const { Memory } = WebAssembly as unknown as { Memory: new (pages: object) => { grow(pages: number): number } }
+    const memory = new Memory({ initial: 1 })
+    t.equal(memory.grow(2), 1)
+    t.throws(() => memory.grow(1), RangeError)
+    limit.bytes = Number.POSITIVE_INFINITY
+  },
+)
 
 t.test('slices larger than a piece are put together in order, along every axis', async t => {
   await ready

@@ -1,4 +1,4 @@
-import fs, { closeSync, constants, fstatSync, openSync, realpathSync } from 'node:fs'
+import fs, { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 
 const WRITES = constants.O_WRONLY | constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND
@@ -23,10 +23,15 @@ export class Hdf5Jail {
   #roots: readonly string[] = []
   #refused: string[] = []
   #said = ''
+  readonly #steps: Int32Array
 
-  /** @param pluginFolder of the filters, which HDF5 loads when it needs them. */
-  constructor(pluginFolder: string) {
+  /**
+   * @param pluginFolder of the filters, which HDF5 loads when it needs them.
+   * @param steps its one number goes up before and after each read: it is odd while one is under way.
+   */
+  constructor(pluginFolder: string, steps: Int32Array) {
     this.#pluginFolder = realpathSync(pluginFolder)
+    this.#steps = steps
   }
 
   /** To be called before h5wasm is imported. */
@@ -38,7 +43,15 @@ export class Hdf5Jail {
       if (this.#said.length < MAX_SAID) this.#said += Buffer.from(bytes.slice(offset, offset + length)).toString()
       return length
     }
-    Object.assign(fs, { openSync: open, writeSync: write })
+    const read = (...call: Parameters<typeof readSync>): number => {
+      Atomics.add(this.#steps, 0, 1)
+      try {
+        return readSync(...call)
+      } finally {
+        Atomics.add(this.#steps, 0, 1)
+      }
+    }
+    Object.assign(fs, { openSync: open, readSync: read, writeSync: write })
     // HDF5 takes the names of external storage to start from here; where the file lies is what its writer had in mind.
     process.cwd = () => dirname(this.#path)
   }

@@ -20,6 +20,7 @@ import type {
   Hdf5Type,
 } from './hdf5-messages.js'
 import { decodeText, decodeValues, holdsPointers, isRows, nameType } from './hdf5-values.js'
+import type { HeapLimit } from './heap-limit.js'
 import { type OpenFile, OpenFiles } from './open-files.js'
 import { cutSlab } from './slab-pieces.js'
 
@@ -35,6 +36,10 @@ const MAX_LISTED_BYTES = 64 * 2 ** 10
 const MAX_OBJECTS = 10_000
 /** Of all attributes that are read at once: an object with many of them may be linked to from everywhere. */
 const MAX_READ_BYTES = 128 * 2 ** 20
+/** What looking things up, and reading small chunks, takes at most: all attributes, a piece, and what HDF5 itself keeps. */
+const MAX_HEAP_BYTES = 256 * 2 ** 20
+/** Of a chunk: packed, unpacked, and between two filters. */
+const COPIES_OF_CHUNK = 3
 /** Rows read at once: their lengths are not known before. */
 const MAX_ROWS = 64
 
@@ -54,13 +59,15 @@ interface ReadableDataset {
 export class Hdf5Library {
   readonly #module: typeof h5wasm
   readonly #jail: Hdf5Jail
+  readonly #heap: HeapLimit
   readonly #files: OpenFiles<ReadableDataset>
   /** Of attributes, in the operation under way. */
   #attributeBytes = 0
 
-  constructor(module: typeof h5wasm, jail: Hdf5Jail) {
+  constructor(module: typeof h5wasm, jail: Hdf5Jail, heap: HeapLimit) {
     this.#module = module
     this.#jail = jail
+    this.#heap = heap
     this.#files = new OpenFiles(module, jail)
   }
 
@@ -77,6 +84,7 @@ export class Hdf5Library {
   perform(call: Hdf5Call): Hdf5Operations[Hdf5Operation]['answer'] {
     const { file, roots } = call
     this.#jail.enter(file, roots)
+    this.#heap.bytes = MAX_HEAP_BYTES
     this.#attributeBytes = 0
     try {
       return this.#dispatch(call)
@@ -169,6 +177,8 @@ export class Hdf5Library {
       )
     }
     if (count > MAX_ROWS) throw new RangeError(`${count} rows at once; up to ${MAX_ROWS} are read`)
+    // The rows, and the part of the file that they come from.
+    this.#heap.bytes += 2 * MAX_CHUNK_BYTES
     const slab = { offset: [start], count: [count] }
     let rows: Uint8Array[] = []
     this.#readInto(id, file, dataset, filters, slab, count * type.bytes, (pointers, address) => {
@@ -249,7 +259,10 @@ export class Hdf5Library {
   /** What is known of a dataset, once it is clear that it may be read. */
   #examine({ id, datasets }: OpenFile<ReadableDataset>, file: string, dataset: string): ReadableDataset {
     const known = datasets.get(dataset)
-    if (known) return known
+    if (known) {
+      this.#makeRoom(known)
+      return known
+    }
     const kind = this.#typeOfObject(id, file, dataset)
     if (kind !== 'dataset') throw new NotFoundError(`${file}: ${dataset} is a ${kind}, not a dataset.`, { url: file })
     const metadata = this.#module.get_dataset_metadata(id, dataset)
@@ -265,7 +278,14 @@ export class Hdf5Library {
     }
     const readable = { type, shape: metadata.shape, chunks: metadata.chunks ?? undefined, filters }
     datasets.set(dataset, readable)
+    this.#makeRoom(readable)
     return readable
+  }
+
+  /** For decoding chunks of a dataset, beside what was there before. */
+  #makeRoom({ type, chunks = [] }: ReadableDataset): void {
+    const chunkBytes = chunks.reduce((product, edge) => product * edge, type.bytes)
+    this.#heap.bytes = MAX_HEAP_BYTES + COPIES_OF_CHUNK * chunkBytes
   }
 
   #filtersOf(id: bigint, dataset: string): Hdf5Filter[] {
@@ -345,12 +365,15 @@ export class Hdf5Library {
     )
   }
 
-  /** The paths that references lead to; undefined where elements are none. */
+  /**
+   * The paths that references lead to; undefined where elements are none. Those to regions are not followed: HDF5 takes a
+   * region apart on the way, and with a damaged one it does not come to an end.
+   */
   #follow(id: bigint, type: Hdf5Type, bytes: Uint8Array): (string | undefined)[] | undefined {
     if (type.kind !== 'reference') return undefined
     return Array.from({ length: bytes.length / type.bytes }, (_, i) => {
       const reference = bytes.slice(i * type.bytes, (i + 1) * type.bytes)
-      return this.#module.get_referenced_name(id, reference, !type.isRegion) ?? undefined
+      return type.isRegion ? undefined : (this.#module.get_referenced_name(id, reference, true) ?? undefined)
     })
   }
 

@@ -39,7 +39,7 @@ export interface Hdf5Attribute {
   /**
    * One value for a scalar, else all of them in one array, last index fastest; undefined for what `hdf5-values.ts` does
    * not decode. A reference is the path that it leads to, in an attribute whose elements are references or rows of them;
-   * undefined where it leads nowhere.
+   * undefined where it leads nowhere, or to a region.
    */
   readonly value: unknown
 }

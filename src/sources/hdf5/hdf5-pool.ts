@@ -12,6 +12,11 @@ const MAX_IDLE_HEAP_BYTES = 160 * 2 ** 20
 const IDLE_MS = 5000
 /** A slab of a gibibyte takes less, even where gzip and a busy machine make it slow. */
 const TIMEOUT_MS = 120_000
+/** What is looked up takes HDF5 no time but that of the disk: who reads nothing for so long goes round in circles. */
+const QUIET_MS = 8000
+/** How often it is looked at in that time. */
+const LOOKS = 8
+const LOOKUPS: readonly Hdf5Operation[] = ['describe', 'readAttribute']
 
 interface Task {
   readonly call: Hdf5Call
@@ -23,6 +28,8 @@ interface Thread {
   readonly worker: Worker
   task: Task | undefined
   timer: NodeJS.Timeout | undefined
+  /** One number, which goes up before and after each read of the thread. */
+  readonly steps: Int32Array
   /** Which file it has read last, and may have open still. */
   file: string
 }
@@ -34,6 +41,7 @@ interface Thread {
 export class Hdf5Pool {
   readonly #most: number
   readonly #timeoutMs: number
+  readonly #quietMs: number
   readonly #threads = new Set<Thread>()
   readonly #waiting: Task[] = []
   #calls = 0
@@ -41,13 +49,16 @@ export class Hdf5Pool {
 
   /**
    * @param options `threads`: how many may run at once. `timeoutMs`: a thread that has not answered by then is ended.
+   *   `quietMs`: so is one that looks something up and has read nothing for so long.
    */
   constructor({
     threads = 1,
     timeoutMs = TIMEOUT_MS,
-  }: { readonly threads?: number; readonly timeoutMs?: number } = {}) {
+    quietMs = QUIET_MS,
+  }: { readonly threads?: number; readonly timeoutMs?: number; readonly quietMs?: number } = {}) {
     this.#most = threads
     this.#timeoutMs = timeoutMs
+    this.#quietMs = quietMs
   }
 
   /**
@@ -107,16 +118,40 @@ export class Hdf5Pool {
   #give(thread: Thread, task: Task): void {
     clearTimeout(thread.timer)
     Object.assign(thread, { task, file: task.call.file })
-    const seconds = Math.round(this.#timeoutMs / 1000)
-    thread.timer = setTimeout(() => this.#end(thread, `it gave no answer within ${seconds} s`), this.#timeoutMs)
+    const now = performance.now()
+    this.#guard(thread, now + this.#timeoutMs, { steps: Atomics.load(thread.steps, 0), sinceMs: now })
     thread.worker.ref()
     thread.worker.postMessage(task.call)
   }
 
+  /**
+   * End a thread that takes too long.
+   *
+   * @param deadlineMs when. @param last how far it had come, and since when; both times are of `performance.now()`.
+   */
+  #guard(thread: Thread, deadlineMs: number, last: { readonly steps: number; readonly sinceMs: number }): void {
+    const isLookup = thread.task !== undefined && LOOKUPS.includes(thread.task.call.operation)
+    const look = (): void => {
+      const now = performance.now()
+      const steps = Atomics.load(thread.steps, 0)
+      const isQuiet = steps === last.steps && steps % 2 === 0
+      if (isLookup && isQuiet && now - last.sinceMs >= this.#quietMs) {
+        this.#blame(thread, 'it came to no end')
+        this.#end(thread, 'it came to no end')
+      } else if (now >= deadlineMs) {
+        this.#end(thread, `it gave no answer within ${Math.round(this.#timeoutMs / 1000)} s`)
+      } else this.#guard(thread, deadlineMs, isQuiet ? last : { steps, sinceMs: now })
+    }
+    const left = Math.max(0, deadlineMs - performance.now())
+    thread.timer = setTimeout(look, isLookup ? Math.min(left, this.#quietMs / LOOKS) : left)
+  }
+
   #start(): Thread | undefined {
     if (this.#threads.size >= this.#most) return undefined
-    const worker = new Worker(THREAD_MODULE, { execArgv: [], stdout: true, stderr: true })
-    const thread: Thread = { worker, task: undefined, timer: undefined, file: '' }
+    // Odd until it is ready to read.
+    const steps = new Int32Array(new SharedArrayBuffer(4)).fill(1)
+    const worker = new Worker(THREAD_MODULE, { execArgv: [], stdout: true, stderr: true, workerData: steps })
+    const thread: Thread = { worker, task: undefined, timer: undefined, steps, file: '' }
     this.#threads.add(thread)
     worker.on('message', (reply: Hdf5Reply) => this.#take(thread, reply))
     worker.on('error', error => {
@@ -145,12 +180,13 @@ export class Hdf5Pool {
     this.#next()
   }
 
+  /** The file is why the thread cannot go on. */
   #blame({ task }: Thread, message: string): void {
     if (!task) return
     const url = task.call.file
     const [first] = message.split('\n', 1)
     task.reject(
-      new CorruptDataError(`${url} is damaged: HDF5 stopped while it read it (${first}).`, { url, cause: message }),
+      new CorruptDataError(`${url} is damaged: HDF5 could not go on reading it (${first}).`, { url, cause: message }),
     )
   }
 

@@ -1,10 +1,11 @@
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { TilestageError } from '../../errors.js'
 import { Hdf5Jail } from './hdf5-jail.js'
 import { Hdf5Library } from './hdf5-library.js'
 import type { Hdf5Call, Hdf5Operation, Hdf5Operations, Hdf5Reply } from './hdf5-messages.js'
+import { HeapLimit } from './heap-limit.js'
 
 // Runs in a worker thread of its own: does what `Hdf5Pool` posts, one call after the other.
 
@@ -12,14 +13,20 @@ const port = parentPort
 if (!port) throw new TypeError('hdf5-thread runs in a worker thread')
 
 const plugins = join(dirname(fileURLToPath(import.meta.resolve('h5wasm-plugins'))), 'plugins')
-const jail = new Hdf5Jail(plugins)
+const steps = workerData as Int32Array
+const jail = new Hdf5Jail(plugins, steps)
 jail.install()
+const heap = new HeapLimit()
+heap.install()
 
 const { ready } = await import('h5wasm/node')
 const module = await ready
 module.insert_plugin_search_path(plugins, 0)
 while (module.get_plugin_search_paths().length > 1) module.remove_plugin_search_path(1)
-const library = new Hdf5Library(module, jail)
+const library = new Hdf5Library(module, jail, heap)
+
+// It was odd, for what is read until here takes as long as it takes.
+Atomics.add(steps, 0, 1)
 
 port.on('message', (call: Hdf5Call) => {
   const reply = answer(call)

@@ -59,10 +59,12 @@ export class OpenFiles<T> {
 
   #open(file: string): bigint {
     const { H5F_ACC_RDONLY, H5F_ACC_SWMR_READ } = this.#module
-    // A file that is being written to in SWMR mode is refused to plain readers.
+    // A file that is being written to in SWMR mode is refused to plain readers. Of one that is damaged HDF5 would read each
+    // part a hundred times in that mode.
     for (const mode of [H5F_ACC_RDONLY, H5F_ACC_SWMR_READ]) {
       const id = this.#module.open(this.#jail.path, mode, false, -1, -1)
       if (id >= 0n) return id
+      if (!this.#jail.reason?.includes('already open for')) break
     }
     throw whyNotOpened(file, this.#jail.reason)
   }
