@@ -1,4 +1,5 @@
 import { SAMPLE_TYPES } from '../../src/plane.js'
+import { groupsOf } from '../../src/render/channel-groups.js'
 import { formatSample, sampleUnit } from '../parts/number-format.js'
 import { Camera } from '../picture/camera.js'
 import type { Slice } from '../picture/look.js'
@@ -11,7 +12,6 @@ import type { TileStore } from '../tiles/tile-store.js'
 import type { CellStyle } from './cell-style.js'
 import { columnsFor } from './grid-columns.js'
 import { MapCell } from './map-cell.js'
-import { groupsOf } from './map-groups.js'
 
 export interface GridViewListener {
   moved(umPerPx: number): void

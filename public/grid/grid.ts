@@ -1,3 +1,4 @@
+import { groupsOf } from '../../src/render/channel-groups.js'
 import { STRETCHES, type Stretch } from '../../src/render/style.js'
 import { COLOUR_MAPS } from '../contrast/colour-names.js'
 import { ScaleBar } from '../frame/scale-bar.js'
@@ -22,7 +23,6 @@ import { TileStore } from '../tiles/tile-store.js'
 import { type CellLevels, type CellStyle, type GridStyle, styleOf, styleOfPhoto } from './cell-style.js'
 import { GridView } from './grid-view.js'
 import type { MapCell } from './map-cell.js'
-import { groupsOf } from './map-groups.js'
 
 // All channels of a pyramid side by side: `grid.html?pyramid=ID&colours=viridis&stretch=equalize`.
 

@@ -1,4 +1,5 @@
 import type OlMap from 'ol/Map.js'
+import type { ChannelGroup } from '../../src/render/channel-groups.js'
 import { make } from '../parts/make.js'
 import type { Camera } from '../picture/camera.js'
 import { CanvasPictureLayer, CanvasPictureSource } from '../picture/canvas-picture.js'
@@ -11,7 +12,6 @@ import type { PlaneSelection, PointUm } from '../server/pyramid-api.js'
 import type { TileStore } from '../tiles/tile-store.js'
 import { sampleAt } from '../tiles/view-samples.js'
 import type { CellStyle } from './cell-style.js'
-import type { MapGroup } from './map-groups.js'
 
 export interface MapCellListener {
   /** The pointer is at a place of the stage; nowhere once it left. */
@@ -43,7 +43,7 @@ export class MapCell {
   #isSeen = false
   #isDrawn = false
 
-  constructor(store: TileStore, group: MapGroup, slice: Slice, camera: Camera, listener: MapCellListener) {
+  constructor(store: TileStore, group: ChannelGroup, slice: Slice, camera: Camera, listener: MapCellListener) {
     const { title, channels } = group
     this.channels = channels
     this.title = title

@@ -2,6 +2,7 @@ import { lastHalving } from '../server/interop/halved-tile.js'
 import type { ExportReport, ExportRequest, PictureWishes } from './export-request.js'
 import { type ExportObject, ExportTarget } from './export-target.js'
 import { tellOtherPlanes } from './images.js'
+import { type LayerPicture, layerPictures } from './layer-pictures.js'
 import { LocalAnswers } from './local-answers.js'
 import { ProgressCounter } from './progress-counter.js'
 
@@ -10,7 +11,7 @@ const MOST_TOGETHER = 4
 
 interface DeepZoomImage {
   readonly name: string
-  readonly query: string
+  readonly query: URLSearchParams
 }
 
 /**
@@ -26,14 +27,16 @@ export async function exportDeepZoom(request: ExportRequest, wishes: PictureWish
   const content = [pyramid.id, pyramid.version, JSON.stringify(wishes), software].join()
   const target = await ExportTarget.open(folder, `dzi-${names.stem}`, content)
   try {
-    const query = new URLSearchParams({ format })
-    if (wishes.stretch) query.set('stretch', wishes.stretch)
-    if (wishes.lut) query.set('lut', wishes.lut)
+    const look = { ...(wishes.stretch && { stretch: wishes.stretch }), ...(wishes.lut && { lut: wishes.lut }) }
     const together = pyramid.channels.map((_, channel) => channel).join()
     const images: DeepZoomImage[] =
       pyramid.channels.length <= MOST_TOGETHER
-        ? [{ name: names.image('dzi'), query: `${query}&channel=${together}` }]
-        : names.titles.map((title, i) => ({ name: names.image('dzi', title), query: `${query}&channel=${i}` }))
+        ? [{ name: names.image('dzi'), query: new URLSearchParams({ format, channel: together, ...look }) }]
+        : (await layerPictures(request, wishes)).map(({ title, layers }) => {
+            const channel = layers.map(({ selection }) => selection.channel).join()
+            const query = { format, channel, ...(layers.length === 1 ? look : levelsOf(layers)) }
+            return { name: names.image('dzi', title), query: new URLSearchParams(query) }
+          })
     const places = [...tilePlaces(request)]
     const total = images.length * (places.length + 1)
     tellOtherPlanes(request)
@@ -57,6 +60,14 @@ export async function exportDeepZoom(request: ExportRequest, wishes: PictureWish
   } finally {
     await target.abandon()
     await answers.close()
+  }
+}
+
+/** Black and white of a photo, as addresses have them. */
+function levelsOf(layers: LayerPicture['layers']): { readonly min: string; readonly max: string } {
+  return {
+    min: layers.map(({ style }) => style.black).join(),
+    max: layers.map(({ style }) => style.white).join(),
   }
 }
 

@@ -6,11 +6,11 @@ import { loadSharp } from '../render/load-sharp.js'
 import { escapeXml } from '../render/ome-xml.js'
 import { stepStyleOf } from '../render/steps.js'
 import { shownText, writeText } from '../render/write-text.js'
-import { readPicture } from '../server/crops/read-picture.js'
+import { readLayers } from '../server/crops/read-picture.js'
 import type { ExportReport, ExportRequest, PictureWishes } from './export-request.js'
 import { ExportTarget } from './export-target.js'
 import { tellOtherPlanes } from './images.js'
-import { layerStyles } from './layer-styles.js'
+import { layerPictures } from './layer-pictures.js'
 import { ProgressCounter } from './progress-counter.js'
 
 export interface FigureWishes extends Omit<PictureWishes, 'format'> {
@@ -86,26 +86,27 @@ export function figureGrid(count: number, { width, height }: Size): { readonly c
   return { columns, panel: { width: along(width), height: along(height) } }
 }
 
-async function drawPanels({ pyramid, names, signal }: ExportRequest, wishes: FigureWishes): Promise<Figure> {
+async function drawPanels(request: ExportRequest, wishes: FigureWishes): Promise<Figure> {
+  const { pyramid, signal } = request
   const { geometry } = pyramid
   const { size } = geometry
   // In micrometres, pixels need not be square.
   const shape = { width: size.width * geometry.pixelSizeUm.x, height: size.height * geometry.pixelSizeUm.y }
-  const { columns, panel } = figureGrid(names.titles.length, shape)
+  const pictures = await layerPictures(request, wishes)
+  const { columns, panel } = figureGrid(pictures.length, shape)
   const rect = { x0: 0, y0: 0, x1: size.width, y1: size.height }
   const plan = { rect, size: panel, level: levelForSize(geometry, rect, panel) }
-  const styles = await layerStyles(pyramid, { ...wishes, format: 'png' })
   const top = GAP + Math.round(HEADING_PX * LINE)
   const titleHeight = Math.round(TITLE_PX * LINE)
   const panels: Panel[] = []
-  for (const [channel, style] of styles.entries()) {
-    const samples = await readPicture(pyramid, { channel, zPlane: 0, timePoint: 0 }, plan, signal)
-    const layer = { ...samples, style: stepStyleOf(style) }
+  for (const [i, { title, layers }] of pictures.entries()) {
+    const read = await readLayers(pyramid, layers, plan, signal)
+    const drawn = read.map(layer => ({ ...layer, style: stepStyleOf(layer.style) }))
     panels.push({
-      title: names.titles[channel] as string,
-      png: await drawPicture({ ...panel, layers: [layer], format: 'png' }),
-      left: GAP + (channel % columns) * (panel.width + GAP),
-      top: top + Math.floor(channel / columns) * (titleHeight + panel.height + GAP) + titleHeight,
+      title,
+      png: await drawPicture({ ...panel, layers: drawn, format: 'png' }),
+      left: GAP + (i % columns) * (panel.width + GAP),
+      top: top + Math.floor(i / columns) * (titleHeight + panel.height + GAP) + titleHeight,
     })
   }
   const rows = Math.ceil(panels.length / columns)

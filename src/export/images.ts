@@ -4,7 +4,7 @@ import { MAX_EDGE } from '../render/picture.js'
 import { drawLayer } from './draw-layer.js'
 import type { ExportReport, ExportRequest, PictureWishes } from './export-request.js'
 import { ExportTarget } from './export-target.js'
-import { layerStyles } from './layer-styles.js'
+import { layerPictures } from './layer-pictures.js'
 import { ProgressCounter } from './progress-counter.js'
 
 /**
@@ -16,7 +16,7 @@ import { ProgressCounter } from './progress-counter.js'
 export async function exportImages(request: ExportRequest, wishes: PictureWishes): Promise<ExportReport> {
   const { pyramid, folder, names, signal } = request
   const { format } = wishes
-  const content = [pyramid.id, pyramid.version, JSON.stringify(wishes), request.software].join()
+  const content = [pyramid.id, pyramid.version, JSON.stringify(wishes), names.titles.join(), request.software].join()
   const target = await ExportTarget.open(folder, `images-${names.stem}-${format}`, content)
   try {
     const level = finestLevel(pyramid, MAX_EDGE[format])
@@ -26,14 +26,14 @@ export async function exportImages(request: ExportRequest, wishes: PictureWishes
         `A ${format} has up to ${MAX_EDGE[format]} px along an edge: the images are of level ${level}, ${width} × ${height} px.`,
       )
     tellOtherPlanes(request)
-    const styles = await layerStyles(pyramid, wishes)
-    request.onPlan({ files: styles.length })
-    const progress = new ProgressCounter(target, styles.length, request)
-    const results = names.titles.map(title => names.image(format, title))
-    for (const [channel, style] of styles.entries()) {
-      const plane = { channel, zPlane: 0, timePoint: 0 }
-      const draw = (path: string): Promise<void> => drawLayer({ pyramid, plane, style, level, format }, path, signal)
-      await target.putLarge(results[channel] as string, draw)
+    const pictures = await layerPictures(request, wishes)
+    request.onPlan({ files: pictures.length })
+    const progress = new ProgressCounter(target, pictures.length, request)
+    const results: string[] = []
+    for (const { title, layers } of pictures) {
+      const name = names.image(format, title)
+      await target.putLarge(name, path => drawLayer({ pyramid, layers, level, format }, path, signal))
+      results.push(name)
       progress.count()
     }
     await target.finish()

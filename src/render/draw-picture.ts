@@ -37,7 +37,13 @@ export async function drawPicture(picture: ThreadPicture): Promise<Uint8Array<Ar
   return format === 'png' ? encodePng(raster) : encodeLossy(raster, format, quality)
 }
 
-function drawLayers({ width, height, layers, sideBySide }: ThreadPicture): Raster {
+/** Shade a picture. */
+export function drawLayers({
+  width,
+  height,
+  layers,
+  sideBySide,
+}: Pick<ThreadPicture, 'width' | 'height' | 'layers' | 'sideBySide'>): Raster {
   const coloured = layers.map(
     ({ samples, mask, style }): ColouredLayer => ({
       ...shade(samples, mask, style),

@@ -93,6 +93,59 @@ t.test('an image of a layer has every pixel of the mosaic, and is transparent wh
   t.equal(wrong, 0)
 })
 
+t.test('a photo among maps is one picture, as it was taken', async t => {
+  const output = join(folder, 'painting')
+  const channels = [
+    { name: 'Fe' },
+    { name: 'Photo Red', color: 'ff0000' },
+    { name: 'Photo Green', color: '00ff00' },
+    { name: 'Photo Blue', color: '0000ff' },
+    { name: 'Pb' },
+  ]
+  const source = syntheticSource({
+    url: 'painting',
+    frames: channels.map((_, channel) => ({ channel, xUm: 0, yUm: 0 })),
+    frameSize: { width: 40, height: 30 },
+    sampleType: 'float32',
+    channels,
+    sample: (frame, x, y) => 60 * frame + x + y / 4,
+  })
+  const settings = DEFAULT_SETTINGS
+  await buildPyramid({
+    sources: [source],
+    output,
+    settings,
+    overwrite: false,
+    strict: true,
+    software: 'tilestage test',
+  })
+  const painting = await openPyramid(output)
+  t.teardown(() => painting.close())
+
+  const looks = ['--image-format', 'png', '--lut', 'viridis', '--stretch', 'equalize']
+  const paths = await exportTo(t, painting, 'images', ...looks)
+  t.same(
+    paths.map(path => path.slice(out.length + 1)),
+    ['painting_Fe.png', 'painting_Photo.png', 'painting_Pb.png'],
+  )
+  const { data } = await sharp(paths[1]).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+  const taken = Array.from({ length: 40 * 30 }, (_, i) =>
+    [60, 120, 180].map(red => red + (i % 40) + Math.floor(i / 40) / 4),
+  )
+  t.same([...data], taken.flat().map(Math.round))
+
+  const [svg] = await exportTo(t, painting, 'figure', '--image-format', 'svg')
+  const text = await readFile(svg as string, 'utf8')
+  t.same(text.match(/(?<=font-size="28">)[^<]+/g), ['Fe', 'Photo', 'Pb'])
+  const tiles = await exportTo(t, painting, 'dzi')
+  t.same(
+    tiles.map(path => path.slice(out.length + 1)),
+    ['painting_Fe.dzi', 'painting_Photo.dzi', 'painting_Pb.dzi'],
+  )
+  const tile = await sharp(join(out, 'painting_Photo_files/6/0_0.png')).removeAlpha().raw().toBuffer()
+  t.ok(tile.equals(data))
+})
+
 t.test('images are called after object, kind and title, and a JPEG is the same picture', async t => {
   const flags = ['--object', 'RP-T-1898', '--kind', 'elementmap', '--public-url', 'https://images.example/']
   const urls = await exportTo(t, maps, 'images', ...flags)

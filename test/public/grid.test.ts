@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
 import { styleOfPhoto } from '../../public/grid/cell-style.js'
 import { columnsFor } from '../../public/grid/grid-columns.js'
-import { groupsOf } from '../../public/grid/map-groups.js'
 import type { ChannelInfo } from '../../public/server/pyramid-api.js'
+import { groupsOf } from '../../src/render/channel-groups.js'
 import { COLOUR_TABLES } from '../../src/render/colour-maps.js'
 import { cumulate, samplesUpTo } from '../../src/render/cumulative-histogram.js'
 import { build } from '../engine/build-for-test.js'
@@ -89,6 +89,9 @@ t.test('a photo among maps is one map', async t => {
     { title: 'Pb', channels: [4] },
   ])
   t.same(groupsOf([channel('R', 'ff0000'), channel('G', '00ff00')]).length, 2)
+  const [dapi, gfp, cy5] = [channel('DAPI', 'ff0000'), channel('GFP', '00ff00'), channel('Cy5', '0000ff')]
+  t.same(groupsOf([dapi, gfp, cy5]).length, 3, 'stains that are shown in these colours are no photo')
+  t.same(groupsOf([channel('Photo'), ...photo]).length, 4, 'titles stay different')
   t.match(styleOfPhoto(photo[0] as ChannelInfo), { black: 0, white: 255, colours: '#ff0000' })
 })
 
