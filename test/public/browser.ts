@@ -92,7 +92,10 @@ export interface OpenPage {
   readonly requests: string[]
   /** Uncaught exceptions and what was logged as an error. */
   readonly errors: string[]
-  /** Leave the window, as it was at first, to the page that is opened next: a new window costs more than a page. */
+  /**
+   * Leave the window to the page that is opened next: a new window costs more than a page does. What the page kept and
+   * was permitted is gone then; what the browser keeps of the answers of a server stays.
+   */
   leave(): Promise<void>
 }
 
