@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { allocateSamples, bytesOfSamples, type Plane, type SampleArray } from '../../src/plane.js'
 import type { SourceOptions } from '../../src/sources/find-series.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
-import { openSources } from '../../src/sources/open-source.js'
+import { locateSeries, openSources } from '../../src/sources/open-source.js'
 import { unpackFixture } from '../unpack-fixture.js'
 import { composeNpy, describeArray } from './compose-npy.js'
 import { checkFrameSource, type MadeSeries, type SeriesKind } from './frame-source-contract.js'
@@ -317,6 +317,25 @@ t.test('a table beside the file, or one that is named, has a row for each image'
     await t.rejects(open(path, { table: join(folder, name) }), { name: error, message }, name)
   }
   await t.rejects(open(path, { table: join(folder, 'none.csv') }), { name: 'NotFoundError' })
+})
+
+t.test('a stack that is followed has the labels that its table has by now', async t => {
+  const folder = t.testdir({ 'a.csv': 'label\none\ntwo\n' })
+  const path = join(folder, 'a.npy')
+  writeFileSync(path, composeNpy(describeArray('|u1', '2, 8, 8'), new Uint8Array(128)))
+  const { locations } = await locateSeries([path])
+  const followed = locations[0].follow(false)
+  const labels = () => followed.source?.series.items?.table?.[0].values
+  t.ok(await followed.look(0, 0))
+  t.same(labels(), ['one', 'two'])
+  t.notOk(await followed.look(0, 0))
+  writeFileSync(join(folder, 'a.csv'), 'label\none\nthree\n')
+  t.ok(await followed.look(0, 0))
+  t.same(labels(), ['one', 'three'])
+  rmSync(join(folder, 'a.csv'))
+  t.ok(await followed.look(0, 0))
+  t.equal(labels(), undefined)
+  await followed.close()
 })
 
 t.test('a stack may have as many images as frames are listed, and no more', async t => {

@@ -10,7 +10,7 @@ export const RAW_FORMAT: FileFormat = {
   isSeries: async path => /\.rpl$/i.test(path),
   locate({ path, url, identity }, options) {
     const open = () => openRaw(path, url, options)
-    const follow = () => new FollowedFile(url, rawPair(path).raw, open)
+    const follow = () => new FollowedFile(url, rawPair(path).raw, open, () => [rawPair(path).rpl])
     const { raw, rpl } = rawPair(identity)
     return { url, identity: rpl, files: [raw, rpl], open, follow }
   },

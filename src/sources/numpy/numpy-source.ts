@@ -38,7 +38,11 @@ export const NUMPY_FORMAT: FileFormat = {
     identity: file.identity,
     files: tablesOf(file),
     open: () => openNumpy(file, options),
-    follow: () => new FollowedFile(file.url, file.path, () => openNumpy(file, options)),
+    follow: () => {
+      const open = (): Promise<FrameSource> => openNumpy(file, options)
+      const table = (): string | undefined => options.table ?? findItemTable(file.path.replace(ENDING, ''))
+      return new FollowedFile(file.url, file.path, open, () => [table()].filter(path => path !== undefined))
+    },
   }),
 }
 

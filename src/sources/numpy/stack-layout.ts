@@ -49,7 +49,8 @@ export function understandStack(
   const problems: string[] = []
   const hasComponents = axes.length >= 3 && ([1, 3, 4].includes(axes.at(-1)!) || endsWithComponents(axes))
   const stored = hasComponents ? axes.pop()! : undefined
-  if (shape === undefined && axes.length === 2) problems.push(...sayWhatWasAssumed(url, header.shape, isWhole, 'nyx'))
+  if (shape === undefined && axes.length === 2)
+    problems.push(...sayWhatWasAssumed('The array', header.shape, isWhole, 'nyx'))
   const components = countComponents(stored, isWhole, problems)
   const component = stored === undefined ? 0 : steps[axes.length]!
   const layout = (count: number, size: Size, item: number, row: number, column: number): UnderstoodStack => ({
@@ -85,7 +86,7 @@ export function understandStack(
     return flattened(first, { width: edge, height: edge }, steps[0]!, steps[1]!)
   }
   if (axes.length === 3) {
-    if (stored === undefined) problems.push(...sayWhatWasAssumed(url, header.shape, isWhole, 'nyx'))
+    if (stored === undefined) problems.push(...sayWhatWasAssumed('The array', header.shape, isWhole, 'nyx'))
     if (shape && (shape.height !== second || shape.width !== third))
       throw refuse(`images of ${second}x${third}, and ${shape.height}x${shape.width} were asked for`)
     return layout(first, { width: third, height: second }, steps[0]!, steps[1]!, steps[2]!)
