@@ -75,11 +75,13 @@ export async function pageBundle(): Promise<string> {
     for (const file of files.sort()) made.update(file).update(await readFile(file))
   }
   const bundles = join(root, '.tap/page')
-  const folder = join(bundles, made.digest('hex').slice(0, 16))
+  const name = made.digest('hex').slice(0, 16)
+  const folder = join(bundles, name)
   if (existsSync(folder)) return folder
-  // A server reads all of it when it starts: nobody misses an older one.
-  await rm(bundles, { recursive: true, force: true })
   await mkdir(bundles, { recursive: true })
+  // A server reads all of it when it starts: nobody misses an older one.
+  const older = (await readdir(bundles)).filter(other => other !== name)
+  await Promise.all(older.map(other => rm(join(bundles, other), { recursive: true, force: true })))
   const fresh = await bundlePage(`${bundles}.${process.pid}`)
   await rename(fresh, folder).catch(() => rm(fresh, { recursive: true }))
   return folder
