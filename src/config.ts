@@ -64,7 +64,11 @@ const SERIES: FlagGroup = {
       help: 'what stands along the axes of an array: y and x, c for colours or layers, z, t or n for further images; e.g. cyx',
     },
     { name: 'shape', value: 'HxW', help: 'of the images of a stack whose rows are flattened images' },
-    { name: 'table', value: 'FILE', help: 'a row for each image of a stack (.csv, .ndjson), to show and to filter by' },
+    {
+      name: 'table',
+      value: 'FILE',
+      help: 'a row for each image of a stack (.csv, .tsv, .ndjson), to show and to filter by',
+    },
   ],
 }
 

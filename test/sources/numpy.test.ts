@@ -5,6 +5,7 @@ import t from 'tap'
 import { allocateSamples, bytesOfSamples, type Plane, type SampleArray } from '../../src/plane.js'
 import type { SourceOptions } from '../../src/sources/find-series.js'
 import type { FrameSource } from '../../src/sources/frame-source.js'
+import { readItemTable } from '../../src/sources/item-table.js'
 import { locateSeries, openSources } from '../../src/sources/open-source.js'
 import { unpackFixture } from '../unpack-fixture.js'
 import { composeNpy, describeArray } from './compose-npy.js'
@@ -310,13 +311,37 @@ t.test('a table beside the file, or one that is named, has a row for each image'
     ['a.csv', 'a,a\n1,2\n', 'CorruptDataError', /two columns of one name/],
     ['b.csv', 'a,b\n1\n', 'CorruptDataError', /is no CSV/],
     ['c.ndjson', '{"a": 1}\nnone\n', 'CorruptDataError', /line 2 is no JSON object/],
-    ['d.xlsx', 'a', 'UnsupportedDataError', /\.ndjson, \.jsonl, \.csv are read/],
+    ['d.xlsx', 'a', 'UnsupportedDataError', /\.ndjson, \.jsonl, \.csv, \.tsv are read/],
   ]
   for (const [name, text, error, message] of bad) {
     writeFileSync(join(folder, name), text)
     await t.rejects(open(path, { table: join(folder, name) }), { name: error, message }, name)
   }
   await t.rejects(open(path, { table: join(folder, 'none.csv') }), { name: 'NotFoundError' })
+})
+
+t.test('a table is read as spreadsheets and Python write it', async t => {
+  const folder = t.testdir({})
+  const columnsOf = async (name: string, content: string | Buffer) => {
+    writeFileSync(join(folder, name), content)
+    const { columns } = await readItemTable(join(folder, name), 2)
+    return Object.fromEntries(columns.map(({ name, values }) => [name, values]))
+  }
+  const expected = { name: ['Müller', 'b'], n: [1, 2] }
+  const utf16 = (text: string): Buffer => Buffer.from(`\ufeff${text}`, 'utf16le')
+  t.same(await columnsOf('excel.csv', utf16('name\tn\r\nMüller\t1\r\nb\t2\r\n')), expected)
+  t.same(await columnsOf('excel.ndjson', utf16('{"name":"Müller","n":1}\n{"name":"b","n":2}\n').swap16()), expected)
+  t.same(await columnsOf('windows.csv', Buffer.from('sep=;\r\nname;n\r\nMüller;1\r\nb;2\r\n', 'latin1')), expected)
+  t.same(await columnsOf('a.tsv', 'name\tn\nMüller\t1\nb\t2\n'), expected)
+  t.same(await columnsOf('quoted.csv', '"a,b";n\n"x;\n""y""";1\nz;2\n'), { 'a,b': ['x;\n"y"', 'z'], n: [1, 2] })
+  t.same(await columnsOf('pandas.csv', ',x\n0,0.30000000000000004\n1,nan\n'), {
+    'column 1': [0, 1],
+    x: [0.30000000000000004, null],
+  })
+  const numpy = await columnsOf('numpy.csv', '# x,y\n1.000000000000000000e+00,007\n2.5e-03,8\n')
+  t.same(numpy, { x: [1, 0.0025], y: ['007', '8'] })
+  const binary = columnsOf('binary.csv', Buffer.from([97, 10, 0, 10, 98]))
+  await t.rejects(binary, { name: 'CorruptDataError', message: /binary\.csv is no table: it holds bytes of zero/ })
 })
 
 t.test('a stack that is followed has the labels that its table has by now', async t => {
