@@ -51,6 +51,6 @@ t.test('info --tree of what has no tree says what has', async t => {
   t.equal(status, 1)
   t.match(
     stderr,
-    /has no tree to show: it is neither an HDF5 file \(\.h5, \.hdf5, \.hdf\) nor a folder with zarr\.json/,
+    /has no tree to show: it is neither an HDF5 file \(\.h5, .*\.ims\) nor a folder with zarr\.json/,
   )
 })

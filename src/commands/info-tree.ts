@@ -46,7 +46,7 @@ export async function readTree(typed: string): Promise<TreeNode> {
   const node = await zarrNode(path, '/', TREE_DEPTH)
   if (node) return node
   throw new UnsupportedDataError(
-    `${path} has no tree to show: it is neither an HDF5 file (.h5, .hdf5, .hdf) nor a folder with zarr.json, .zgroup or .zarray.`,
+    `${path} has no tree to show: it is neither an HDF5 file (.h5, .hdf5, .hdf, .nxs, .cxi, .emd, .ims) nor a folder with zarr.json, .zgroup or .zarray.`,
     { url: path },
   )
 }

@@ -91,10 +91,13 @@ async function locateSeries(url: string, options: SourceOptions): Promise<Series
 
 /** The file and what is named inside of it: `file.h5#/path/inside`. Undefined where a name is no more than a path. */
 export async function splitInside(name: string): Promise<Pick<NamedFile, 'path' | 'inside'> | undefined> {
-  const at = name.lastIndexOf('#')
-  const path = name.slice(0, at)
-  if (at < 1 || !formatOf(path) || (await exists(name)) || !(await isFile(path))) return undefined
-  return { path, inside: name.slice(at + 1) }
+  if (!name.includes('#', 1) || (await exists(name))) return undefined
+  // Names of files and of what is in them may have the sign in them, too.
+  for (let at = name.indexOf('#', 1); at > 0; at = name.indexOf('#', at + 1)) {
+    const path = name.slice(0, at)
+    if (formatOf(path) && (await isFile(path))) return { path, inside: name.slice(at + 1) }
+  }
+  return undefined
 }
 
 /** Tells by their times when something was put into folders or taken out. */

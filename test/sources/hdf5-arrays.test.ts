@@ -280,6 +280,25 @@ t.test('of several images one is to be named, and what has none says what there 
   await t.rejects(open(other), { name: 'UnsupportedDataError', message: /without an image \(it holds table\)/ })
 })
 
+t.test(
+  'arrays of five axes, names with the sign that parts them from the file, and other endings are read',
+  async t => {
+    const data = counted(2 * 9 * 10)
+    const attributes = { axistags: '{"axes":[{"key":"t"},{"key":"z"},{"key":"y"},{"key":"x"},{"key":"c"}]}' }
+    const path = join(t.testdir({}), 'run #2.nxs')
+    await writeArray(path, { name: 'plate #1', data, shape: [2, 1, 9, 10, 1], attributes })
+    for (const name of [path, `${path}#plate #1`]) {
+      const source = await open(name)
+      t.match(source.series, { zPlanes: 2, axes: { zPlane: { name: 't' } }, channels: [{ name: 'plate #1' }] })
+      t.same(
+        (await readPlanes(source)).map(samples => samples[1]),
+        [1, 91],
+        name,
+      )
+    }
+  },
+)
+
 t.test('integers of 64 bits are told that they may be rounded', async t => {
   const data = BigInt64Array.from({ length: 90 }, (_, i) => -BigInt(i))
   const { series } = await open(await writeArray(join(t.testdir({}), 'a.h5'), { data, shape: [9, 10] }))

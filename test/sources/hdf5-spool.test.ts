@@ -144,7 +144,7 @@ t.test('a file that is no series, or does not say where its frames lie, says wha
   file.close()
   await t.rejects(openSources([other]), {
     name: 'UnsupportedDataError',
-    message: `${other} is an HDF5 file without an image (it holds counts, entry): no PYME series, no USID, no NeXus data, and no array of numbers with 2 to 4 axes.`,
+    message: `${other} is an HDF5 file without an image (it holds counts, entry): no PYME series, no USID, no NeXus data, and no array of numbers with 2 to 5 axes.`,
   })
   const cases: [what: object, error: string, message: RegExp][] = [
     [{ events: [] }, 'UnsupportedDataError', /holds no ScannerXPos event .*; it holds no events at all\.$/],

@@ -81,7 +81,7 @@ function notOneImage(url: string, object: Hdf5Object, paths: readonly string[]):
     names.slice(0, MOST_LISTED).join(', ') +
     (names.length > MOST_LISTED ? ` and ${names.length - MOST_LISTED} more` : '')
   return new UnsupportedDataError(
-    `${url} is an HDF5 file without an image (it holds ${shown || 'nothing'}): no PYME series, no USID, no NeXus data, and no array of numbers with 2 to 4 axes.`,
+    `${url} is an HDF5 file without an image (it holds ${shown || 'nothing'}): no PYME series, no USID, no NeXus data, and no array of numbers with 2 to 5 axes.`,
     { url },
   )
 }

@@ -30,14 +30,14 @@ export interface ArraySignal extends FoundDataset {
   readonly unit?: string
 }
 
-const MOST_AXES = 4
+/** As ilastik and others write: t, z, y, x and c. */
+const MOST_AXES = 5
 const MAX_AXIS = 2 ** 20
 
 /** Whether a dataset looks like one that somebody would want to see. */
 export function mayBeImage(dataset: Hdf5Dataset): boolean {
   const { type, shape, attributes } = dataset
-  if (!shape || shape.length < 2 || shape.length > MOST_AXES || storedType({ type, offset: 0 }) === undefined)
-    return false
+  if (!shape || shape.length < 2 || shape.length > MOST_AXES || fieldsOf(type).length === 0) return false
   const { x, y } = findRoles(dataset, shape, namesOfAxes(attributes))
   return shape[x]! >= LEAST_EDGE && shape[y]! >= LEAST_EDGE && shape.every(length => length > 0)
 }

@@ -15,7 +15,7 @@ const READER_MODULE = builtModule('sources/hdf5/spool-reader.js').href
 const THREAD_BYTES = 80 * 2 ** 20
 
 /** Of the names of HDF5 files. */
-export const HDF5_ENDING = /\.(h5|hdf5|hdf)$/i
+export const HDF5_ENDING = /\.(h5|hdf5|hdf|nxs|cxi|emd|ims)$/i
 
 /**
  * Open an HDF5 file that PYME, or one of its data servers, wrote an acquisition to.

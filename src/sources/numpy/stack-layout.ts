@@ -92,7 +92,9 @@ export function understandStack(
     return layout(first, { width: third, height: second }, steps[0]!, steps[1]!, steps[2]!)
   }
   throw refuse(
-    `${header.shape.length === 1 ? 'one axis' : `${header.shape.length} axes`} (${header.shape.join(' × ')})`,
+    header.shape.length === 0
+      ? 'a single value'
+      : `${header.shape.length === 1 ? 'one axis' : `${header.shape.length} axes`} (${header.shape.join(' × ')})`,
   )
 }
 
