@@ -49,8 +49,5 @@ t.test('info --tree of a part of a file, and of a pyramid, are JSON where that i
 t.test('info --tree of what has no tree says what has', async t => {
   const { status, stderr } = await tilestage(['info', '--tree', t.testdir({})])
   t.equal(status, 1)
-  t.match(
-    stderr,
-    /has no tree to show: it is neither an HDF5 file \(\.h5, .*\.ims\) nor a folder with zarr\.json/,
-  )
+  t.match(stderr, /has no tree to show: it is neither an HDF5 file \(\.h5, .*\.ims\) nor a folder with zarr\.json/)
 })

@@ -7,11 +7,11 @@ import { type BuildSettings, DEFAULT_SETTINGS, type Join, TILE_SIZES } from '../
 import { type AxisLetters, areAxisLetters } from '../sources/array-axes.js'
 import { parseServers } from '../sources/cluster/data-server.js'
 import { readCorrectionImage } from '../sources/correction-image.js'
-import type { SourceOptions } from '../sources/find-series.js'
 import type { FrameSource } from '../sources/frame-source.js'
 import { locateSeries, openLocations, openSources } from '../sources/open-source.js'
 import type { SeriesLocation } from '../sources/series-location.js'
 import { SeriesWatch } from '../sources/series-watch.js'
+import type { SourceOptions } from '../sources/source-options.js'
 
 export interface OpenedSeries {
   readonly sources: readonly FrameSource[]

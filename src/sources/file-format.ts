@@ -1,5 +1,5 @@
-import type { SourceOptions } from './find-series.js'
 import type { SeriesLocation } from './series-location.js'
+import type { SourceOptions } from './source-options.js'
 
 /** A file that was named, or something inside of it. */
 export interface NamedFile {

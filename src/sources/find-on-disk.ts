@@ -7,7 +7,6 @@ import { fromSystemError, NotFoundError, systemCode, UnsupportedDataError } from
 import { naturalOrder } from '../natural-order.js'
 import type { NamedFile } from './file-format.js'
 import { formatOf, listFormats } from './file-formats.js'
-import type { SourceOptions } from './find-series.js'
 import { mapConcurrently } from './map-concurrently.js'
 import { MAX_METADATA_BYTES, parseMetadata } from './pyme/metadata.js'
 import { PcsFolder } from './pyme/pcs-folder.js'
@@ -16,6 +15,7 @@ import { PcsWatch } from './pyme/pcs-watch.js'
 import { FINAL_METADATA, frameNumberOf, METADATA } from './pyme/series-files.js'
 import { readFileBytes } from './read-file.js'
 import type { FoundSeries, PlaceOfMore, SeriesLocation } from './series-location.js'
+import type { SourceOptions } from './source-options.js'
 
 /** Enough to keep a disk busy. */
 const CONCURRENT_FOLDERS = 4

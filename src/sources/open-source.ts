@@ -1,7 +1,8 @@
-import { findSeries, type SourceOptions } from './find-series.js'
+import { findSeries } from './find-series.js'
 import type { FrameSource } from './frame-source.js'
 import { mapConcurrently } from './map-concurrently.js'
 import type { SeriesLocation } from './series-location.js'
+import type { SourceOptions } from './source-options.js'
 
 /** Opening a series is a few hundred small file operations; more at a time do not make a disk faster. */
 export const CONCURRENT_SERIES = 4

@@ -1,9 +1,10 @@
 import { TilestageError } from '../errors.js'
-import { findSeries, type SourceOptions } from './find-series.js'
+import { findSeries } from './find-series.js'
 import type { FrameSource } from './frame-source.js'
 import { mapConcurrently } from './map-concurrently.js'
 import { CONCURRENT_SERIES } from './open-source.js'
 import type { FollowedSeries, PlaceOfMore, SeriesLocation } from './series-location.js'
+import type { SourceOptions } from './source-options.js'
 
 /** Frames that are looked at in a poll although they have not changed for long; all get their turn. */
 const OLDER_FRAMES_A_POLL = 100

@@ -1,7 +1,7 @@
 import type { NamedFile } from '../file-format.js'
-import type { SourceOptions } from '../find-series.js'
 import type { FrameSource } from '../frame-source.js'
 import { isOld, SettlingSeries } from '../pyme/settling-series.js'
+import type { SourceOptions } from '../source-options.js'
 import { FileChanges } from './file-changes.js'
 import { openArrays } from './open-arrays.js'
 

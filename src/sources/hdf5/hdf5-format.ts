@@ -1,6 +1,6 @@
 import type { FileFormat, NamedFile } from '../file-format.js'
-import type { SourceOptions } from '../find-series.js'
 import type { FrameSource } from '../frame-source.js'
+import type { SourceOptions } from '../source-options.js'
 import { openArrayFile } from './array-reader.js'
 import { ArrayWatch } from './array-watch.js'
 import { Hdf5Watch } from './hdf5-watch.js'

@@ -1,4 +1,4 @@
-import type { SourceOptions } from '../find-series.js'
+import type { SourceOptions } from '../source-options.js'
 import type { ArrayContent } from './array-source.js'
 import type { Hdf5File } from './hdf5-file.js'
 import type { Hdf5Dataset, Hdf5Object } from './hdf5-messages.js'

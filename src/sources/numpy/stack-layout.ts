@@ -1,7 +1,7 @@
 import { UnsupportedDataError } from '../../errors.js'
 import type { Size } from '../../plane.js'
 import { type AxisLetters, areColours, endsWithComponents, expectAxes, sayWhatWasAssumed } from '../array-axes.js'
-import type { SourceOptions } from '../find-series.js'
+import type { SourceOptions } from '../source-options.js'
 import type { NpyHeader } from './npy-header.js'
 
 /** Rows of a table that are this many samples or more may be flattened square images: 8 × 8. */
