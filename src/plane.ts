@@ -67,7 +67,8 @@ export const SAMPLE_TYPES: Readonly<Record<SampleType, SampleTypeFacts>> = {
   float64: { bytes: 8, integer: false, min: -Infinity, max: Infinity },
 }
 
-const ARRAYS = {
+/** What samples of each type are kept in. */
+export const SAMPLE_ARRAYS = {
   uint8: Uint8Array,
   uint16: Uint16Array,
   int16: Int16Array,
@@ -79,7 +80,7 @@ const ARRAYS = {
 
 /** A zeroed array of `length` samples. */
 export function allocateSamples(type: SampleType, length: number): SampleArray {
-  return new ARRAYS[type](length)
+  return new SAMPLE_ARRAYS[type](length)
 }
 
 /** The same bytes seen as samples; copies only where the alignment asks for it. Both sides are little endian. */
@@ -88,7 +89,7 @@ export function samplesFromBytes(type: SampleType, bytes: Uint8Array): SampleArr
   if (bytes.byteLength % size !== 0)
     throw new RangeError(`${bytes.byteLength} bytes are no whole number of ${type} samples`)
   const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice()
-  return new ARRAYS[type](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
+  return new SAMPLE_ARRAYS[type](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size)
 }
 
 /** Room for `length` samples: at the beginning of the memory that is given, which keeps what it holds, else zeros of their own. */

@@ -1,3 +1,4 @@
+import { decimal } from '../../decimal.js'
 import { isPlausiblePixel, lengthUnitUm } from '../../length-unit.js'
 import type { ImageScale } from '../layered-image.js'
 
@@ -51,12 +52,12 @@ function readScale(
     if (!isPlain) problems.push(`${said}, ${reason}`)
     return undefined
   }
-  const pixelSizeUm = { x: tidy(x.step * umX), y: tidy(y.step * umY) }
+  const pixelSizeUm = { x: decimal(x.step * umX), y: decimal(y.step * umY) }
   if (!isPlausiblePixel(pixelSizeUm.x) || !isPlausiblePixel(pixelSizeUm.y)) {
     problems.push(`${said}, which is implausible, so that only pixels are known; --pixel-size says how large they are.`)
     return undefined
   }
-  return { pixelSizeUm, originUm: { x: tidy(x.origin * umX), y: tidy(y.origin * umY) } }
+  return { pixelSizeUm, originUm: { x: decimal(x.origin * umX), y: decimal(y.origin * umY) } }
 }
 
 function readEnergies(keys: Readonly<Record<string, string>>, depth: number): number[] | undefined {
@@ -65,7 +66,7 @@ function readEnergies(keys: Readonly<Record<string, string>>, depth: number): nu
   const eachEv = Number(keys['ev-per-chan'] ?? Number.NaN)
   const [first, each] = keV !== undefined && step > 0 ? [origin * keV, step * keV] : [0, eachEv / 1000]
   if (!(each > 0 && each < Number.POSITIVE_INFINITY)) return undefined
-  return Array.from({ length: depth }, (_, channel) => tidy(first + channel * each))
+  return Array.from({ length: depth }, (_, channel) => decimal(first + channel * each))
 }
 
 /** `step` is NaN where it is not said, or no number; `origin` is 0 then. */
@@ -81,9 +82,4 @@ function readAxis(
     origin: Number.isFinite(start) ? start : 0,
     unit,
   }
-}
-
-/** Digits that a product has only because numbers are binary are left out. */
-function tidy(value: number): number {
-  return Number(value.toPrecision(12))
 }

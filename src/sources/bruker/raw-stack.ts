@@ -1,9 +1,10 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Rect } from '../../plane.js'
 import type { ImageStack } from '../layered-reader.js'
+import { NUMBER_ARRAYS } from '../number-arrays.js'
 import { readAt } from '../read-at.js'
 import { readUnchanged } from '../unchanged-file.js'
-import { RAW_SAMPLES, type RawHeader, type RawSample } from './raw-header.js'
+import { RAW_SAMPLES, type RawHeader } from './raw-header.js'
 
 /** Read at once; a spectrum of the most channels is no longer. */
 const PIECE_BYTES = 8 * 2 ** 20
@@ -70,19 +71,6 @@ export class RawStack implements ImageStack {
     if (isBigEndian && bytes === 2) buffer.swap16()
     if (isBigEndian && bytes === 4) buffer.swap32()
     if (isBigEndian && bytes === 8) buffer.swap64()
-    return new ARRAYS[sample](buffer.buffer as ArrayBuffer, buffer.byteOffset, count)
+    return new NUMBER_ARRAYS[sample](buffer.buffer as ArrayBuffer, buffer.byteOffset, count)
   }
 }
-
-const ARRAYS = {
-  uint8: Uint8Array,
-  int8: Int8Array,
-  uint16: Uint16Array,
-  int16: Int16Array,
-  uint32: Uint32Array,
-  int32: Int32Array,
-  uint64: BigUint64Array,
-  int64: BigInt64Array,
-  float32: Float32Array,
-  float64: Float64Array,
-} as const satisfies Readonly<Record<RawSample, unknown>>

@@ -9,6 +9,7 @@ import {
 } from '../../errors.js'
 import type { SampleType } from '../../plane.js'
 import { examineFile } from '../file-version.js'
+import { NUMBER_ARRAYS } from '../number-arrays.js'
 import { ZipArchive } from '../zip/zip-archive.js'
 import { BloscBands } from './blosc-bands.js'
 import { packersOf, whyNotUnpack } from './packed-length.js'
@@ -40,18 +41,6 @@ const SAMPLES: Readonly<Record<string, { readonly type: SampleType; readonly byt
   uint64: { type: 'float64', bytes: 8 },
   float32: { type: 'float32', bytes: 4 },
   float64: { type: 'float64', bytes: 8 },
-}
-
-/** Types whose bytes are numbers as they are. */
-const NUMBERS = {
-  ...{ int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array },
-  ...{
-    uint32: Uint32Array,
-    int64: BigInt64Array,
-    uint64: BigUint64Array,
-    float32: Float32Array,
-    float64: Float64Array,
-  },
 }
 
 /** Numbers of a chunk, and how far apart neighbours along each axis lie. */
@@ -266,7 +255,7 @@ export class ZarrArray {
 
   /** Of a chunk that is too large to be unpacked for a part of it. */
   async #bandsOf(place: readonly number[]): Promise<BloscBands | undefined> {
-    if (this.chunkBytes <= MAX_WHOLE_BYTES || !(this.dataType in NUMBERS)) return undefined
+    if (this.chunkBytes <= MAX_WHOLE_BYTES || !(this.dataType in NUMBER_ARRAYS)) return undefined
     const key = place.join()
     const known = this.#bands.get(key)
     if (known) return await known
@@ -277,7 +266,7 @@ export class ZarrArray {
   }
 
   #numbersIn(bytes: Uint8Array): ArrayLike<number> {
-    const type = NUMBERS[this.dataType as keyof typeof NUMBERS]
+    const type = NUMBER_ARRAYS[this.dataType as keyof typeof NUMBER_ARRAYS]
     return numbersOf(new type(bytes.buffer as ArrayBuffer, 0, bytes.length / type.BYTES_PER_ELEMENT))!
   }
 

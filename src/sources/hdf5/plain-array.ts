@@ -1,3 +1,4 @@
+import { decimal } from '../../decimal.js'
 import { UnsupportedDataError } from '../../errors.js'
 import { lengthUnitUm } from '../../length-unit.js'
 import { COLOURS, expectAxes, LEAST_EDGE, sayWhatWasAssumed } from '../array-axes.js'
@@ -199,8 +200,8 @@ function findScale(
   const [x, y] = [axes.x, axes.y].map(axis => unitUm ?? lengthUnitUm(axis?.unit ?? ''))
   if (x !== undefined && y !== undefined && grids.x && grids.y) {
     return {
-      pixelSizeUm: { x: scaled(grids.x.step, x), y: scaled(grids.y.step, y) },
-      origin: { xUm: scaled(grids.x.origin, x), yUm: scaled(grids.y.origin, y) },
+      pixelSizeUm: { x: decimal(grids.x.step * x), y: decimal(grids.y.step * y) },
+      origin: { xUm: decimal(grids.x.origin * x), yUm: decimal(grids.y.origin * y) },
     }
   }
   const origin = { xUm: 0, yUm: 0 }
@@ -236,9 +237,4 @@ function isNoPlace(coordinate: number): boolean {
 function numbersOf(attribute: Hdf5Attribute | undefined): number[] {
   const { value } = attribute ?? {}
   return Array.isArray(value) && value.every(one => typeof one === 'number') ? value : []
-}
-
-/** Digits that a product has only because numbers are binary are left out. */
-function scaled(value: number, factor: number): number {
-  return Number((value * factor).toPrecision(12))
 }

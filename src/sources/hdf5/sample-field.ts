@@ -1,4 +1,4 @@
-import { type SampleArray, type SampleType, type Size, samplesIn } from '../../plane.js'
+import { SAMPLE_ARRAYS, type SampleArray, type SampleType, type Size, samplesIn } from '../../plane.js'
 import type { Walk } from './array-view.js'
 import type { Hdf5Type } from './hdf5-messages.js'
 import { decoderOf, nameType } from './hdf5-values.js'
@@ -60,16 +60,8 @@ export function isRounded({ type }: SampleField): boolean {
   return type.kind !== 'float' && type.bytes === 8
 }
 
-const NATIVE = {
-  uint8: Uint8Array,
-  int8: Int8Array,
-  uint16: Uint16Array,
-  int16: Int16Array,
-  uint32: Uint32Array,
-  int32: Int32Array,
-  float32: Float32Array,
-  float64: Float64Array,
-} as const
+/** What elements of these types may be seen through as they lie. */
+const NATIVE = { ...SAMPLE_ARRAYS, int8: Int8Array }
 
 /**
  * Take the samples of a block out of elements.

@@ -1,3 +1,4 @@
+import { decimal } from '../../decimal.js'
 import { UnsupportedDataError } from '../../errors.js'
 import { isPlausiblePixel, lengthUnitUm, PLAUSIBLE_PIXELS_UM } from '../../length-unit.js'
 import type { PlaneAxis } from '../frame-source.js'
@@ -83,8 +84,8 @@ export async function readUsid(
   const scale = findScale(images, unitUm, problems)
   const kept = images.filter(image => isOfScale(image, images[0]!, problems))
   const pixelSizeUm = scale && {
-    x: scaled(images[0]!.grids.x.step, scale.x),
-    y: scaled(images[0]!.grids.y.step, scale.y),
+    x: decimal(images[0]!.grids.x.step * scale.x),
+    y: decimal(images[0]!.grids.y.step * scale.y),
   }
   const layers = joinLayers(kept, scale, pixelSizeUm ?? { x: 1, y: 1 })
   const largest = kept.reduce((a, b) => (countSteps(b) > countSteps(a) ? b : a))
@@ -301,7 +302,7 @@ function joinLayers(
       const layer = layers.get(key) ?? { ...nameLayer(main, field), path, images: [] }
       layers.set(key, layer)
       const origin = scale
-        ? { xUm: scaled(grids.x.origin, scale.x), yUm: scaled(grids.y.origin, scale.y) }
+        ? { xUm: decimal(grids.x.origin * scale.x), yUm: decimal(grids.y.origin * scale.y) }
         : { xUm: grids.x.origin / grids.x.step, yUm: grids.y.origin / grids.y.step }
       const before = layer.images.filter(other => isSamePlace(other, { view, origin }, pixelSize))
       const timePoint = Math.max(0, ...before.map(endOfTime))
@@ -383,11 +384,6 @@ function describeResults(at: string, object: Hdf5Object): Record<string, unknown
     const texts = Object.fromEntries(sources.map(([name, attribute]) => [name, referenceOf(attribute)]))
     return [{ path, tool: textOf(group.attributes.tool), algorithm: textOf(group.attributes.algorithm), ...texts }]
   })
-}
-
-/** Digits that a product has only because numbers are binary are left out. */
-function scaled(value: number, factor: number): number {
-  return Number((value * factor).toPrecision(12))
 }
 
 function listTexts(texts: readonly string[]): string {
